@@ -1,0 +1,6 @@
+#!/usr/bin/env node
+import("../dist/main.js").catch((error) => {
+  if (error?.code !== "ERR_MODULE_NOT_FOUND" || !String(error.message).includes("dist")) throw error;
+  console.error("danu: this checkout is not built yet; run \"npm run build\" first.");
+  process.exitCode = 1;
+});
