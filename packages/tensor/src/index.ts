@@ -1,1 +1,19 @@
-export {};
+export { DanuError, DeviceError, DisposedError, DTypeError, GradientError, ShapeError, UsageError } from "./errors.ts";
+export { bytesPerElement, decode, dtypes, encode, isFloat, type DType, type Values } from "./dtype.ts";
+export {
+  broadcastShapes, broadcastStrides, dims, formatShape, sameShape, sizeOf, stridesOf, type Shape,
+} from "./shape.ts";
+export { Device, type Handle } from "./device.ts";
+export { Tensor } from "./tensor.ts";
+export { disposeTree, leavesOf, mapTree, tensorsIn, type MapTree, type Tree } from "./tree.ts";
+export { keep, scope } from "./scope.ts";
+export {
+  defineOp, defineUpdate, run, runUpdate,
+  type AnyOp, type AnyUpdate, type Inputs, type KernelOf, type Op, type OpDefinition, type Outputs, type Saves,
+  type Spec, type Update, type UpdateDefinition,
+} from "./op.ts";
+export { isTracked } from "./tape.ts";
+export { accumulateGrad, pullback, remat, valueAndGrad } from "./grad.ts";
+export * from "./ops/index.ts";
+export { primitives, providePrimitives, type PrimitiveKernels } from "./primitives.ts";
+export { referenceDevice, type ReferenceDevice } from "./reference/device.ts";

@@ -1,0 +1,57 @@
+import { bytesPerElement, decode, encode, type DType, type Values } from "./dtype.ts";
+import type { AnyOp, AnyUpdate, KernelOf } from "./op.ts";
+
+/** What a device calls its memory: an address or an index, never dereferenced outside of it. */
+export type Handle = number;
+
+type AnyKernel = (...args: never[]) => void;
+
+/** A place where tensors live and ops run. Work is enqueued at once and runs in order; only `read` waits for it. */
+export abstract class Device {
+  /** Short name for messages: `reference`, `cpu`, `cuda:0`. */
+  abstract readonly name: string;
+
+  /** Buffers handed out and not yet returned. */
+  liveBuffers = 0;
+  /** Bytes handed out and not yet returned. */
+  liveBytes = 0;
+
+  readonly #kernels: (AnyKernel | undefined)[] = [];
+
+  /** Reserves memory. @throws DeviceError when there is not enough */
+  abstract allocate(bytes: number): Handle;
+  /** Returns memory; work enqueued before this call may still use it. */
+  abstract free(handle: Handle, bytes: number): void;
+  /** Enqueues a copy of host bytes into device memory; the bytes may be changed after the call. */
+  abstract write(handle: Handle, bytes: Uint8Array): void;
+  /** Waits for the work enqueued so far and returns a copy of the memory. */
+  abstract read(handle: Handle, bytes: number): Promise<Uint8Array>;
+  /** Frees everything the device holds; its tensors are then unusable. */
+  abstract [Symbol.dispose](): void;
+
+  /** Gives the device its own kernel for an op, checked against the op's shapes and attributes. */
+  provide<O extends AnyOp | AnyUpdate>(op: O, kernel: KernelOf<O>): this {
+    this.#kernels[op.id] = kernel as AnyKernel;
+    return this;
+  }
+
+  /** The device's kernel for `op`, or undefined where the op's decomposition serves. */
+  kernelOf<O extends AnyOp | AnyUpdate>(op: O): KernelOf<O> | undefined {
+    return this.#kernels[op.id] as KernelOf<O> | undefined;
+  }
+
+  /** Bytes one element takes on this device. */
+  bytesPerElement(dtype: DType): number {
+    return bytesPerElement[dtype];
+  }
+
+  /** Numbers as the bytes this device stores. */
+  encode(dtype: DType, values: ArrayLike<number>): Uint8Array {
+    return encode(dtype, values);
+  }
+
+  /** Bytes this device stores as numbers. */
+  decode(dtype: DType, bytes: Uint8Array): Values {
+    return decode(dtype, bytes);
+  }
+}

@@ -1,0 +1,106 @@
+import { DTypeError, ShapeError } from "../errors.ts";
+import { pullback } from "../grad.ts";
+import { defineOp, run, type Op } from "../op.ts";
+import { formatShape } from "../shape.ts";
+import { isTracked } from "../tape.ts";
+import type { Tensor } from "../tensor.ts";
+import { cast } from "./cast.ts";
+import { equal } from "./equal.ts";
+import { full } from "./full.ts";
+import { iota } from "./iota.ts";
+import { matmul } from "./matmul.ts";
+import { mul } from "./mul.ts";
+import { reshape } from "./reshape.ts";
+import { scaleInto } from "./scale-into.ts";
+import { logSumExp } from "./softmax.ts";
+import { sub } from "./sub.ts";
+import { sum } from "./sum.ts";
+import { where } from "./where.ts";
+
+/** Target value of a position that carries no loss. */
+export const ignoreIndex = -100;
+
+/** Factor of the summed loss, usually one over the number of trained tokens of the whole optimizer step. */
+export interface LossAttrs {
+  readonly scale: number;
+}
+
+type LossInputs = readonly [x: Tensor, weight: Tensor, targets: Tensor];
+
+function checkInputs(name: string, [x, weight, targets]: LossInputs): void {
+  const [N, C] = x.shape;
+  const fits = x.shape.length === 2 && weight.shape.length === 2 && weight.shape[1] === C
+    && targets.shape.length === 1 && targets.shape[0] === N;
+  if (!fits) {
+    const got = [x, weight, targets].map((t) => formatShape(t.shape)).join(", ");
+    throw new ShapeError(`${name}: expected x [N, C], weight [V, C] and targets [N], got ${got}`);
+  }
+  if (x.dtype !== weight.dtype) throw new DTypeError(`${name}: expected one dtype, got ${x.dtype} and ${weight.dtype}`);
+  if (targets.dtype !== "i32") throw new DTypeError(`${name}: expected i32 targets, got ${targets.dtype}`);
+}
+
+/** Loss of every token; nothing is kept for a gradient. */
+export const tokenLossesOp: Op<LossInputs, readonly [losses: Tensor], null> = defineOp({
+  name: "tokenLosses",
+  infer: (inputs) => {
+    checkInputs("tokenLosses", inputs);
+    return [{ shape: inputs[2].shape, dtype: "f32" }];
+  },
+  vjp: null,
+  decompose: ([x, weight, targets]) => [losses(x, weight, targets)],
+});
+
+/** Loss of every token together with the gradients of `scale · Σ losses`, so that the logits are formed only once. */
+export const linearCrossEntropyOp: Op<
+  LossInputs, readonly [total: Tensor, dx: Tensor, dWeight: Tensor], LossAttrs
+> = defineOp({
+  name: "linearCrossEntropy",
+  infer: (inputs) => {
+    checkInputs("linearCrossEntropy", inputs);
+    const [x, weight] = inputs;
+    return [{ shape: [], dtype: "f32" }, { shape: x.shape, dtype: x.dtype }, { shape: weight.shape, dtype: "f32" }];
+  },
+  // The saved gradients are consumed: the tape walks an entry once. A loss that is the end of the graph has g = 1.
+  vjp: ([g], _, [, dx, dWeight]) => {
+    if (g === null) return [null, null, null];
+    scaleInto(dx, g);
+    scaleInto(dWeight, g);
+    return [dx, dWeight, null];
+  },
+  decompose: ([x, weight, targets], { scale }) => {
+    const total = (u: Tensor, w: Tensor): Tensor => mul(sum(losses(u, w, targets)), scale);
+    const { y, pull } = pullback((u, w) => [total(u!, w!)] as const, [x, cast(weight, "f32")]);
+    const [dx, dWeight] = pull([full(x.device, [], 1)]) as [Tensor, Tensor];
+    return [y[0], dx, dWeight];
+  },
+  saves: { inputs: [], outputs: [1, 2] },
+});
+
+function losses(x: Tensor, weight: Tensor, targets: Tensor): Tensor {
+  const [N, V] = [x.shape[0]!, weight.shape[0]!];
+  const logits = matmul(cast(x, "f32"), cast(weight, "f32"), { transposeB: true });
+  const column = reshape(targets, [N, 1]);
+  const zero = full(x.device, [], 0);
+  const hit = equal(reshape(iota(x.device, V), [1, V]), column);
+  const chosen = sum(where(hit, logits, zero), { axis: -1, keepDims: true });
+  const ignored = equal(column, full(x.device, [], ignoreIndex, "i32"));
+  return reshape(where(ignored, zero, sub(logSumExp(logits), chosen)), [N]);
+}
+
+/** Cross-entropy of a linear head, summed over the tokens: `scale · Σ (log Σ exp(logits) − logits[target])` with
+ *  `logits = x · weightᵀ` in f32. The `[N, V]` logits are never in memory as a whole.
+ *
+ *  Under a tape, the gradients are computed in the same pass and only scaled later; they cannot be differentiated again.
+ *  @param x `[N, C]`  @param weight `[V, C]`, dtype of x  @param targets i32 `[N]`; −100 carries no loss
+ *  @param scale factor of the sum, 1 by default  @returns f32 `[]`, in nats
+ *  @throws DeviceError at the next read when a target is neither −100 nor in `[0, V)` */
+export function linearCrossEntropy(x: Tensor, weight: Tensor, targets: Tensor, { scale = 1 }: Partial<LossAttrs> = {}): Tensor {
+  if (isTracked(x) || isTracked(weight)) return run(linearCrossEntropyOp, [x, weight, targets], { scale })[0];
+  return mul(sum(tokenLosses(x, weight, targets)), scale);
+}
+
+/** Cross-entropy of every token of a linear head, in nats; 0 where the target is −100. Has no gradient.
+ *  @param x `[N, C]`  @param weight `[V, C]`, dtype of x  @param targets i32 `[N]`  @returns f32 `[N]` */
+export function tokenLosses(x: Tensor, weight: Tensor, targets: Tensor): Tensor {
+  return run(tokenLossesOp, [x, weight, targets], null)[0];
+}

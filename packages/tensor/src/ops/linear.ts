@@ -1,0 +1,47 @@
+import { DTypeError, ShapeError } from "../errors.ts";
+import { defineOp, run, type Op } from "../op.ts";
+import { formatShape, sameShape } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { add } from "./add.ts";
+import { matmul } from "./matmul.ts";
+import { reshape } from "./reshape.ts";
+
+type LinearInputs = readonly [x: Tensor, weight: Tensor, residual: Tensor | null];
+
+export const linearOp: Op<LinearInputs, readonly [Tensor], null> = defineOp({
+  name: "linear",
+  infer: ([x, weight, residual]) => {
+    const C = x.shape.at(-1);
+    if (weight.shape.length !== 2 || C === undefined || weight.shape[1] !== C) {
+      throw new ShapeError(`linear: inner dims differ: ${formatShape(x.shape)} x ${formatShape(weight.shape)}ᵀ`);
+    }
+    const shape = [...x.shape.slice(0, -1), weight.shape[0]!];
+    if (residual !== null && !sameShape(residual.shape, shape)) {
+      throw new ShapeError(`linear: expected a residual ${formatShape(shape)}, got ${formatShape(residual.shape)}`);
+    }
+    if (weight.dtype !== x.dtype || (residual !== null && residual.dtype !== x.dtype)) {
+      throw new DTypeError(`linear: expected one dtype, got ${x.dtype}, ${weight.dtype}${residual === null ? "" : ` and ${residual.dtype}`}`);
+    }
+    return [{ shape, dtype: x.dtype }];
+  },
+  vjp: ([g], [x, weight, residual]) => {
+    if (g === null) return [null, null, null];
+    const rows = reshape(g, [-1, weight.shape[0]!]);
+    const dx = reshape(matmul(rows, weight), x.shape);
+    const dWeight = matmul(rows, reshape(x, [-1, weight.shape[1]!]), { transposeA: true, dtype: "f32" });
+    return [dx, dWeight, residual && g];
+  },
+  decompose: ([x, weight, residual]) => {
+    const y = matmul(reshape(x, [-1, weight.shape[1]!]), weight, { transposeB: true });
+    const shaped = reshape(y, [...x.shape.slice(0, -1), weight.shape[0]!]);
+    return [residual === null ? shaped : add(shaped, residual)];
+  },
+  saves: { inputs: [0, 1], outputs: [] },
+});
+
+/** A linear layer without bias: `y = x · weightᵀ (+ residual)`. The gradient of the weight is f32 whatever its dtype.
+ *  @param x `[..., C]`  @param weight `[O, C]`  @param residual `[..., O]`, added to the product in f32
+ *  @returns `[..., O]`, dtype of x  @throws ShapeError when sizes do not fit, DTypeError when types differ */
+export function linear(x: Tensor, weight: Tensor, residual: Tensor | null = null): Tensor {
+  return run(linearOp, [x, weight, residual], null)[0];
+}
