@@ -1,1 +1,5 @@
-export {};
+export {
+  attention, attentionGradOp, attentionOp, type AttentionAttrs, type AttentionOptions,
+} from "./attention.ts";
+export { rope, ropeOp, ropeTable, type RopeAttrs } from "./rope.ts";
+export { KeyValueCache, type KeyValueCacheOptions } from "./key-value-cache.ts";

@@ -1,16 +1,16 @@
-const marker: unique symbol = Symbol.for("danu.error") as never;
+const marker = Symbol.for("danu.error");
 
 /** Base of every error danu throws on purpose: one sentence, a stable `code`, and the values behind it in `data`. */
 export class DanuError extends Error {
   readonly code: string;
   readonly data: Readonly<Record<string, unknown>>;
-  readonly [marker] = true;
 
   constructor(code: string, message: string, data: Record<string, unknown> = {}) {
     super(message);
     this.name = new.target.name;
     this.code = code;
     this.data = data;
+    Object.defineProperty(this, marker, { value: true });
   }
 
   /** True for an error of any copy of this package, where `instanceof` would fail across two installs. */

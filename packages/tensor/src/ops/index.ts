@@ -42,5 +42,6 @@ export {
   ignoreIndex, linearCrossEntropy, linearCrossEntropyOp, tokenLosses, tokenLossesOp, type LossAttrs,
 } from "./linear-cross-entropy.ts";
 export { assign, assignOp } from "./assign.ts";
+export { assignSlice, assignSliceOp, type AssignSliceAttrs } from "./assign-slice.ts";
 export { addInto, addIntoOp } from "./add-into.ts";
 export { scaleInto, scaleIntoOp } from "./scale-into.ts";

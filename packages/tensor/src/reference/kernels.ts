@@ -3,7 +3,7 @@ import { arithmetic, binary, loadBroadcast, unary } from "./elementwise.ts";
 import { embeddingGradKernel, embeddingKernel } from "./embedding.ts";
 import { matmulKernel } from "./matmul.ts";
 import { load, store } from "./memory.ts";
-import { broadcastToKernel, concatKernel, padKernel, permuteKernel, sliceKernel } from "./movement.ts";
+import { assignSliceKernel, broadcastToKernel, concatKernel, padKernel, permuteKernel, sliceKernel } from "./movement.ts";
 import { argmaxKernel, maxKernel, sumKernel } from "./reduce.ts";
 
 /** The reference kernels: what each primitive means, in double precision. */
@@ -11,6 +11,7 @@ export const kernels: PrimitiveKernels = {
   fill: ([y], { value }) => store(y, new Float64Array(y.size).fill(value)),
   iota: ([y], { start, step }) => store(y, Float64Array.from({ length: y.size }, (_, i) => start + i * step)),
   assign: ([target, source]) => store(target, load(source)),
+  assignSlice: assignSliceKernel,
   cast: ([y], [x]) => store(y, load(x)),
   add: arithmetic((a, b) => a + b),
   sub: arithmetic((a, b) => a - b),

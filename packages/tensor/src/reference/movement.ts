@@ -1,4 +1,5 @@
 import type { KernelOf } from "../op.ts";
+import type { assignSliceOp } from "../ops/assign-slice.ts";
 import type { broadcastToOp } from "../ops/broadcast-to.ts";
 import type { concatOp } from "../ops/concat.ts";
 import type { permuteOp } from "../ops/permute.ts";
@@ -48,4 +49,13 @@ export const concatKernel: KernelOf<typeof concatOp> = ([y], parts, { axis }) =>
     start += run;
   }
   store(y, result);
+};
+
+export const assignSliceKernel: KernelOf<typeof assignSliceOp> = ([target, source], { axis, start }) => {
+  const { outer, reduced, inner } = aroundAxis(target.shape, axis);
+  const run = source.shape[axis]! * inner;
+  const values = load(source);
+  const result = Float64Array.from(load(target));
+  for (let o = 0; o < outer; o++) result.set(values.subarray(o * run, (o + 1) * run), (o * reduced + start) * inner);
+  store(target, result);
 };

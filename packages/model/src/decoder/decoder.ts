@@ -1,0 +1,106 @@
+import { attention, KeyValueCache, rope, ropeTable } from "@danu/attention";
+import {
+  dims, embedding, keep, linear, linearCrossEntropy, remat, reshape, rmsNorm, scope, swiglu, tokenLosses,
+  type Device, type DType, type Tensor,
+} from "@danu/tensor";
+
+import type { DecoderConfig } from "../config.ts";
+import type { BlockParameters, DecoderParameters } from "./parameters.ts";
+
+/** Token ids with what attention needs to know about them. */
+export interface DecoderInput {
+  /** i32 `[B, T]` */
+  readonly ids: Tensor;
+  /** Position of every token in its document, i32 `[B, T]`. */
+  readonly positions: Tensor;
+  /** Index in its row of the first token of each token's document, i32 `[B, T]`; null for one document a row. */
+  readonly documentStart: Tensor | null;
+}
+
+/** Switches of a forward pass. */
+export interface DecoderOptions {
+  /** Forget the activations of every block and compute them again in the backward pass. */
+  readonly recompute?: boolean;
+}
+
+/** A Llama or Mistral decoder on one device: grouped-query attention with RoPE, SwiGLU, RMSNorm, no biases.
+ *  Touvron et al. 2023; Jiang et al. 2023. It holds no weights: they are the first argument, as a plain tree. */
+export class Decoder implements Disposable {
+  readonly config: DecoderConfig;
+  readonly device: Device;
+  readonly #recompute: boolean;
+  readonly #table: Tensor;
+
+  /** @param positions longest text that will be seen, at most and by default `maxPositions` of the configuration */
+  constructor(device: Device, config: DecoderConfig, positions: number = config.maxPositions, options: DecoderOptions = {}) {
+    this.config = config;
+    this.device = device;
+    this.#recompute = options.recompute ?? false;
+    this.#table = keep(ropeTable(device, { positions, headDim: config.headDim, theta: config.ropeTheta }));
+  }
+
+  /** Final hidden states, after the last norm. @returns `[B, T, C]` in the dtype of the weights */
+  hiddenStates(params: DecoderParameters, input: DecoderInput, caches: readonly KeyValueCache[] | null = null): Tensor {
+    return scope(() => {
+      let x = embedding(input.ids, params.embedding);
+      params.blocks.forEach((block, i) => {
+        const forward = (p: BlockParameters, h: Tensor): Tensor => scope(() => this.#block(p, h, input, caches?.[i] ?? null));
+        x = this.#recompute ? remat(forward)(block, x) : forward(block, x);
+      });
+      return rmsNorm(x, params.norm, this.config.rmsNormEps);
+    });
+  }
+
+  /** Scores of the next token after every position. @returns `[B, T, V]` in the dtype of the weights */
+  logits(params: DecoderParameters, input: DecoderInput, caches: readonly KeyValueCache[] | null = null): Tensor {
+    return scope(() => linear(this.hiddenStates(params, input, caches), params.head ?? params.embedding));
+  }
+
+  /** `scale · Σ cross-entropy` over the targets that are not −100, in nats.
+   *  @param targets i32 `[B, T]`  @returns f32 `[]` */
+  loss(params: DecoderParameters, input: DecoderInput, targets: Tensor, scale = 1): Tensor {
+    return scope(() => {
+      const hidden = this.#rows(this.hiddenStates(params, input));
+      return linearCrossEntropy(hidden, params.head ?? params.embedding, reshape(targets, [-1]), { scale });
+    });
+  }
+
+  /** Cross-entropy of every token, in nats; 0 where the target is −100. @returns f32 `[B, T]` */
+  tokenLosses(params: DecoderParameters, input: DecoderInput, targets: Tensor): Tensor {
+    return scope(() => {
+      const hidden = this.#rows(this.hiddenStates(params, input));
+      return reshape(tokenLosses(hidden, params.head ?? params.embedding, reshape(targets, [-1])), targets.shape);
+    });
+  }
+
+  /** Empty caches, one a block, for generating up to `positions` positions. */
+  caches(batch: number, positions: number, dtype: DType): KeyValueCache[] {
+    const { keyValueHeads, headDim, slidingWindow } = this.config;
+    const options = { batch, keyValueHeads, headDim, slidingWindow, maxPositions: positions, dtype };
+    return Array.from({ length: this.config.layers }, () => new KeyValueCache(this.device, options));
+  }
+
+  [Symbol.dispose](): void {
+    this.#table.dispose();
+  }
+
+  #block(p: BlockParameters, x: Tensor, input: DecoderInput, cache: KeyValueCache | null): Tensor {
+    const { heads, keyValueHeads, headDim, slidingWindow, rmsNormEps } = this.config;
+    const { B, T } = dims(x, "B T C");
+    const normed = rmsNorm(x, p.attentionNorm, rmsNormEps);
+    const turn = (y: Tensor): Tensor => rope(y, this.#table, input.positions);
+    const q = turn(reshape(linear(normed, p.query), [B, T, heads, headDim]));
+    const k = turn(reshape(linear(normed, p.key), [B, T, keyValueHeads, headDim]));
+    const v = reshape(linear(normed, p.value), [B, T, keyValueHeads, headDim]);
+    const mixed = cache === null
+      ? attention(q, k, v, { slidingWindow, documentStart: input.documentStart })
+      : cache.attend(q, k, v);
+    const h = linear(reshape(mixed, [B, T, heads * headDim]), p.output, x);
+    const mlpInput = rmsNorm(h, p.mlpNorm, rmsNormEps);
+    return linear(swiglu(linear(mlpInput, p.gate), linear(mlpInput, p.up)), p.down, h);
+  }
+
+  #rows(hidden: Tensor): Tensor {
+    return reshape(hidden, [-1, this.config.hiddenSize]);
+  }
+}

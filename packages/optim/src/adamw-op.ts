@@ -1,0 +1,62 @@
+import {
+  add, assign, cast, div, DTypeError, defineUpdate, formatShape, full, less, mul, runUpdate, sameShape, ShapeError, sqrt, sub, where, abs,
+  type Tensor, type Update,
+} from "@danu/tensor";
+
+/** Numbers of one AdamW step. */
+export interface AdamWAttrs {
+  readonly learningRate: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly eps: number;
+  /** Decoupled decay: the parameter shrinks by `learningRate · weightDecay` of itself. */
+  readonly weightDecay: number;
+  /** Number of this step, from 1, for the bias correction. */
+  readonly step: number;
+}
+
+type AdamWInputs = readonly [
+  param: Tensor, gradient: Tensor, mean: Tensor, variance: Tensor, gradientScale: Tensor | null, copy: Tensor | null,
+];
+
+export const adamwOp: Update<AdamWInputs, AdamWAttrs> = defineUpdate({
+  name: "adamw",
+  check: ([param, gradient, mean, variance, gradientScale, copy]) => {
+    for (const [name, tensor] of Object.entries({ param, gradient, mean, variance })) {
+      if (tensor.dtype !== "f32") throw new DTypeError(`adamw: expected an f32 ${name}, got ${tensor.dtype}`);
+    }
+    for (const tensor of [gradient, mean, variance, ...(copy === null ? [] : [copy])]) {
+      if (!sameShape(tensor.shape, param.shape)) {
+        throw new ShapeError(`adamw: expected ${formatShape(param.shape)} throughout, got ${formatShape(tensor.shape)}`);
+      }
+    }
+    if (gradientScale !== null && (gradientScale.size !== 1 || gradientScale.dtype !== "f32")) {
+      throw new ShapeError(`adamw: expected one f32 gradient scale, got ${gradientScale.dtype} ${formatShape(gradientScale.shape)}`);
+    }
+  },
+  decompose: ([param, gradient, mean, variance, gradientScale, copy], attrs) => {
+    const { learningRate, beta1, beta2, eps, weightDecay, step } = attrs;
+    const scale = gradientScale ?? full(param.device, [], 1);
+    const finite = less(abs(scale.view([])), full(param.device, [], Infinity));
+    const g = mul(gradient, scale.view([]));
+    const m = add(mul(mean, beta1), mul(g, 1 - beta1));
+    const v = add(mul(variance, beta2), mul(mul(g, g), 1 - beta2));
+    const denominator = add(div(sqrt(v), Math.sqrt(1 - beta2 ** step)), eps);
+    const decayed = mul(param, 1 - learningRate * weightDecay);
+    const next = sub(decayed, mul(div(m, denominator), learningRate / (1 - beta1 ** step)));
+    assign(mean, where(finite, m, mean));
+    assign(variance, where(finite, v, variance));
+    assign(param, where(finite, next, param));
+    if (copy !== null) assign(copy, cast(param, copy.dtype));
+  },
+});
+
+/** One AdamW step in place on one parameter, as PyTorch's: Loshchilov & Hutter 2019.
+ *
+ *  `g ← s·g; m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; p ← p − lr·wd·p − lr/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + eps)`
+ *  @param param f32 `[...]`  @param gradient f32  @param mean f32  @param variance f32
+ *  @param gradientScale f32 `[]`, the clip factor s; where it is not finite nothing is written
+ *  @param copy a low-precision copy of the parameter to refresh, or null */
+export function adamw(...[param, gradient, mean, variance, gradientScale, copy, attrs]: [...AdamWInputs, AdamWAttrs]): void {
+  runUpdate(adamwOp, [param, gradient, mean, variance, gradientScale, copy], attrs);
+}

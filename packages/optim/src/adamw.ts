@@ -1,0 +1,55 @@
+import { disposeTree, keep, leavesOf, mapTree, zeros, type MapTree, type Tensor } from "@danu/tensor";
+
+import { adamw } from "./adamw-op.ts";
+
+/** Settings that stay the same over a run; the learning rate comes with every step. */
+export interface AdamWOptions {
+  readonly beta1?: number;
+  readonly beta2?: number;
+  readonly eps?: number;
+  /** Applied to tensors of two or more axes only: norms and biases are not decayed. */
+  readonly weightDecay?: number;
+}
+
+/** What one step needs beside the gradients. */
+export interface AdamWStep {
+  readonly learningRate: number;
+  /** Factor of the gradients, f32 `[]`; see `clipScale`. */
+  readonly gradientScale?: Tensor | null;
+  /** Low-precision copies of the parameters, refreshed in the same pass; the structure of the parameters. */
+  readonly copies?: unknown;
+}
+
+/** AdamW over a tree of f32 parameters, which it updates in place. It owns its two moments of every parameter. */
+export class AdamW<P> implements Disposable {
+  readonly options: Required<AdamWOptions>;
+  readonly mean: MapTree<P, Tensor>;
+  readonly variance: MapTree<P, Tensor>;
+  /** Steps taken. */
+  steps = 0;
+  readonly #params: readonly Tensor[];
+
+  constructor(params: P, { beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weightDecay = 0.1 }: AdamWOptions = {}) {
+    this.options = { beta1, beta2, eps, weightDecay };
+    this.#params = leavesOf(params).map((leaf) => leaf.tensor);
+    this.mean = mapTree(params, (p) => keep(zeros(p.device, p.shape)));
+    this.variance = mapTree(params, (p) => keep(zeros(p.device, p.shape)));
+  }
+
+  /** Takes one step.
+   *  @param gradients f32, the structure of the parameters */
+  step(gradients: MapTree<P, Tensor>, { learningRate, gradientScale = null, copies = null }: AdamWStep): void {
+    this.steps++;
+    const [g, m, v] = [gradients, this.mean, this.variance].map((tree) => leavesOf(tree));
+    const c = copies === null ? null : leavesOf(copies);
+    this.#params.forEach((param, i) => {
+      const weightDecay = param.shape.length >= 2 ? this.options.weightDecay : 0;
+      const attrs = { ...this.options, weightDecay, learningRate, step: this.steps };
+      adamw(param, g![i]!.tensor, m![i]!.tensor, v![i]!.tensor, gradientScale, c?.[i]!.tensor ?? null, attrs);
+    });
+  }
+
+  [Symbol.dispose](): void {
+    disposeTree([this.mean, this.variance]);
+  }
+}
