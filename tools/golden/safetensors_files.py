@@ -31,8 +31,8 @@ def from_bytes(start, shape, dtype):
     count = size
     for n in shape:
         count *= n
-    values = torch.tensor([(start + 7 * i) % (2 if dtype == torch.bool else 251) for i in range(count)], dtype=torch.uint8)
-    return values.view(dtype).reshape(shape)
+    values = [(start + 7 * i) % (2 if dtype == torch.bool else 251) for i in range(count)]
+    return torch.tensor(values, dtype=torch.uint8).view(dtype).reshape(shape)
 
 
 def entry(name, dtype, tensor):
@@ -51,7 +51,8 @@ def save_case(case, tensors, metadata):
 def save_model(case, model, **options):
     folder = os.path.join(OUT, case)
     model.save_pretrained(folder, **options)
-    held = {name: {"shape": list(t.shape), "sha256": hashlib.sha256(raw(t)).hexdigest()} for name, t in model.state_dict().items()}
+    tensors = model.state_dict().items()
+    held = {name: {"shape": list(t.shape), "sha256": hashlib.sha256(raw(t)).hexdigest()} for name, t in tensors}
     with open(os.path.join(folder, "expected.json"), "w", encoding="utf-8") as f:
         json.dump(held, f, indent=1, sort_keys=True)
         f.write("\n")
@@ -61,16 +62,21 @@ shutil.rmtree(OUT, ignore_errors=True)
 os.makedirs(OUT)
 torch.manual_seed(0)
 
-save_case("dtypes", {f"t.{name}": (name, from_bytes(i, [3, 2], dtype)) for i, (name, dtype) in enumerate(DTYPES.items())},
-          {"format": "pt"})
+every_dtype = {f"t.{name}": (name, from_bytes(i, [3, 2], dtype)) for i, (name, dtype) in enumerate(DTYPES.items())}
+save_case("dtypes", every_dtype, {"format": "pt"})
 save_case("shapes", {
-    "scalar": ("F32", torch.tensor(float("nan"))), "empty": ("F32", torch.zeros(0)), "empty.matrix": ("I64", torch.zeros(3, 0, 2, dtype=torch.int64)),
-    "special": ("F32", torch.tensor([float("inf"), float("-inf"), -0.0, 1e38, 1e-45])), "odd": ("U8", torch.arange(5, dtype=torch.uint8)),
-    "1": ("F16", torch.ones(1, 1, 1, 1, 1, 1, dtype=torch.float16)), "0": ("BF16", torch.ones(2, dtype=torch.bfloat16)),
+    "scalar": ("F32", torch.tensor(float("nan"))),
+    "empty": ("F32", torch.zeros(0)),
+    "empty.matrix": ("I64", torch.zeros(3, 0, 2, dtype=torch.int64)),
+    "special": ("F32", torch.tensor([float("inf"), float("-inf"), -0.0, 1e38, 1e-45])),
+    "odd": ("U8", torch.arange(5, dtype=torch.uint8)),
+    "1": ("F16", torch.ones(1, 1, 1, 1, 1, 1, dtype=torch.float16)),
+    "0": ("BF16", torch.ones(2, dtype=torch.bfloat16)),
 }, None)
-save_case("names", {name: ("U8", torch.tensor([i], dtype=torch.uint8)) for i, name in enumerate(
-    ["", "__proto__", "constructor", "toString", "a.b.c", "naïve", "日本", "\U0001f600", "\ue000", "quote\"back\\slash", "line\nbreak\ttab\x01", "\x7f"])},
-    {"format": "pt"})
+names = ["", "__proto__", "constructor", "toString", "a.b.c", "naïve", "日本", "\U0001f600", "\ue000",
+         "quote\"back\\slash", "line\nbreak\ttab\x01", "\x7f"]
+every_name = {name: ("U8", torch.tensor([i], dtype=torch.uint8)) for i, name in enumerate(names)}
+save_case("names", every_name, {"format": "pt"})
 save_case("none", {}, None)
 
 shape = dict(vocab_size=32, hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=4,

@@ -1,1 +1,15 @@
-export {};
+export { Decoder, type DecoderInput, type DecoderOptions } from "./decoder/decoder.ts";
+export {
+  huggingFaceNames, initialize, mapParameters, parameterShapes, type BlockParameters, type DecoderParameters,
+} from "./decoder/parameters.ts";
+export { loadParameters, parameterSources } from "./decoder/weights.ts";
+export {
+  ConfigError, fromHuggingFace, toHuggingFace, validateConfig, type DecoderConfig, type HuggingFaceConfig, type ModelType,
+} from "./config.ts";
+export { flopsPerToken, parameterCount, presets, type PresetName } from "./presets.ts";
+export {
+  openModelFolder, openWeights, readTokenizerFiles, writeModelFolder,
+  type ModelFolder, type ModelFolderContents,
+} from "./folder/index.ts";
+export * from "./safetensors/index.ts";
+export { Random } from "./random.ts";

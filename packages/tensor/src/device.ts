@@ -1,10 +1,13 @@
 import { bytesPerElement, decode, encode, type DType, type Values } from "./dtype.ts";
-import type { AnyOp, AnyUpdate, KernelOf } from "./op.ts";
+import type { AnyOp, AnyUpdate, AttrsOf, InputsOf, KernelOf } from "./op.ts";
 
 /** What a device calls its memory: an address or an index, never dereferenced outside of it. */
 export type Handle = number;
 
-type AnyKernel = (...args: never[]) => void;
+interface Provided {
+  readonly kernel: (...args: never[]) => void;
+  readonly accepts: ((x: never, attrs: never) => boolean) | null;
+}
 
 /** A place where tensors live and ops run. Work is enqueued at once and runs in order; only `read` waits for it. */
 export abstract class Device {
@@ -16,7 +19,7 @@ export abstract class Device {
   /** Bytes handed out and not yet returned. */
   liveBytes = 0;
 
-  readonly #kernels: (AnyKernel | undefined)[] = [];
+  readonly #kernels: (Provided | undefined)[] = [];
 
   /** Reserves memory. @throws DeviceError when there is not enough */
   abstract allocate(bytes: number): Handle;
@@ -29,15 +32,18 @@ export abstract class Device {
   /** Frees everything the device holds; its tensors are then unusable. */
   abstract [Symbol.dispose](): void;
 
-  /** Gives the device its own kernel for an op, checked against the op's shapes and attributes. */
-  provide<O extends AnyOp | AnyUpdate>(op: O, kernel: KernelOf<O>): this {
-    this.#kernels[op.id] = kernel as AnyKernel;
+  /** Gives the device its own kernel for an op, checked against the op's inputs and attributes.
+   *  @param accepts says for which inputs and attributes the kernel serves; the decomposition serves for the others */
+  provide<O extends AnyOp | AnyUpdate>(op: O, kernel: KernelOf<O>, accepts?: (x: InputsOf<O>, attrs: AttrsOf<O>) => boolean): this {
+    this.#kernels[op.id] = { kernel, accepts: accepts ?? null } as Provided;
     return this;
   }
 
-  /** The device's kernel for `op`, or undefined where the op's decomposition serves. */
-  kernelOf<O extends AnyOp | AnyUpdate>(op: O): KernelOf<O> | undefined {
-    return this.#kernels[op.id] as KernelOf<O> | undefined;
+  /** The device's kernel for `op` on these inputs, or undefined where the op's decomposition serves. */
+  kernelOf<O extends AnyOp | AnyUpdate>(op: O, x: InputsOf<O>, attrs: AttrsOf<O>): KernelOf<O> | undefined {
+    const provided = this.#kernels[op.id];
+    if (provided === undefined || (provided.accepts !== null && !provided.accepts(x as never, attrs as never))) return undefined;
+    return provided.kernel as KernelOf<O>;
   }
 
   /** Bytes one element takes on this device. */

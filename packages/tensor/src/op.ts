@@ -1,9 +1,9 @@
 import type { Device } from "./device.ts";
 import { isFloat, type DType } from "./dtype.ts";
-import { DeviceError, GradientError } from "./errors.ts";
+import { DeviceError, DisposedError, GradientError } from "./errors.ts";
 import { scope } from "./scope.ts";
-import { checkShape, type Shape } from "./shape.ts";
-import { isTracked, record } from "./tape.ts";
+import { checkShape, formatShape, type Shape } from "./shape.ts";
+import { isTracked, paused, record } from "./tape.ts";
 import { Tensor } from "./tensor.ts";
 
 /** Inputs of an op; null stands for an optional input that is absent. */
@@ -40,7 +40,6 @@ export interface OpDefinition<X extends Inputs, Y extends Outputs, A> {
 /** An operation as a value. */
 export interface Op<X extends Inputs, Y extends Outputs, A> extends OpDefinition<X, Y, A> {
   readonly id: number;
-  readonly saves: Saves;
 }
 
 /** An operation that writes into tensors it is given: optimizer steps, accumulation, copies. It has no gradient. */
@@ -68,11 +67,17 @@ export type KernelOf<O> = O extends Op<infer X, infer Y, infer A> ? (y: Y, x: X,
   : O extends Update<infer X, infer A> ? (x: X, attrs: A) => void
   : never;
 
+/** The inputs of an op. */
+export type InputsOf<O> = O extends Op<infer X, infer _Y, infer _A> ? X : O extends Update<infer X, infer _B> ? X : never;
+
+/** The attributes of an op. */
+export type AttrsOf<O> = O extends Op<infer _X, infer _Y, infer A> ? A : O extends Update<infer _Z, infer B> ? B : never;
+
 let nextId = 0;
 
 /** Makes an op. One definition a file, beside its public function; its types come from the declared type of the value. */
 export function defineOp<X extends Inputs, Y extends Outputs, A>(definition: NoInfer<OpDefinition<X, Y, A>>): Op<X, Y, A> {
-  return { saves: { inputs: Array.from({ length: 16 }, (_, i) => i), outputs: [] }, ...definition, id: nextId++ };
+  return { ...definition, id: nextId++ };
 }
 
 /** Makes an in-place op. */
@@ -85,11 +90,15 @@ export function defineUpdate<X extends Inputs, A>(definition: NoInfer<UpdateDefi
 export function run<X extends Inputs, Y extends Outputs, A>(op: Op<X, Y, A>, x: X, attrs: A): Y {
   const device = deviceOf(op.name, x);
   const specs = op.infer(x, attrs);
-  const kernel = device.kernelOf(op);
+  const kernel = device.kernelOf(op, x as never, attrs as never);
   if (kernel === undefined) {
     if (op.decompose === null) throw new DeviceError(`${op.name}: the ${device.name} device has no kernel for this primitive`);
     const decompose = op.decompose;
-    return scope(() => decompose(x, attrs));
+    if (op.vjp === null || !x.some(isTracked)) return scope(() => decompose(x, attrs));
+    // The op's own rule is taped, so that gradients have the same types on a device with a kernel and on one without.
+    const y = paused(() => scope(() => decompose(x, attrs)));
+    record(op, x, y, attrs);
+    return y;
   }
   const y = specs.map((spec) => {
     checkShape(op.name, spec.shape);
@@ -110,7 +119,7 @@ export function runUpdate<X extends Inputs, A>(op: Update<X, A>, x: X, attrs: A)
       throw new GradientError(`${op.name}: cannot write in place while its tensors are differentiated; call it outside of valueAndGrad`);
     }
   }
-  const kernel = device.kernelOf(op);
+  const kernel = device.kernelOf(op, x as never, attrs as never);
   if (kernel !== undefined) return (kernel as (x: X, attrs: A) => void)(x, attrs);
   if (op.decompose === null) throw new DeviceError(`${op.name}: the ${device.name} device has no kernel for this primitive`);
   const decompose = op.decompose;
@@ -121,6 +130,9 @@ function deviceOf(name: string, x: Inputs): Device {
   let device: Device | null = null;
   for (const tensor of x) {
     if (tensor === null) continue;
+    if (tensor.disposed) {
+      throw new DisposedError(`${name}: an input of ${formatShape(tensor.shape)} was freed; keep it with keep() or return it from the scope`);
+    }
     if (device !== null && tensor.device !== device) {
       throw new DeviceError(`${name}: inputs live on different devices: ${device.name} and ${tensor.device.name}; move one with toDevice()`);
     }

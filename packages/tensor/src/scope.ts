@@ -10,7 +10,11 @@ export function scope<T>(f: () => T): T {
   openScopes.push(inner);
   try {
     const result = f();
-    if (result instanceof Promise) throw new UsageError("scope: expected a synchronous function, got a promise; await outside of the scope");
+    if (result instanceof Promise) {
+      // What it still does fails for want of its tensors; this error says why.
+      result.catch(() => undefined);
+      throw new UsageError("scope: expected a synchronous function, got a promise; await outside of the scope");
+    }
     const outer = openScopes[openScopes.length - 2];
     for (const tensor of tensorsIn(result)) if (inner.delete(tensor)) outer?.add(tensor);
     return result;

@@ -69,8 +69,8 @@ export function record(op: AnyOp, x: Inputs, y: Outputs, attrs: unknown): void {
     for (const tensor of differentiable) tape.track(tensor);
     tape.entries.push({
       op,
-      x: x.map((tensor, i) => hold(tensor, op.saves.inputs.includes(i))),
-      y: y.map((tensor, i) => hold(tensor, op.saves.outputs.includes(i))),
+      x: x.map((tensor, i) => hold(tensor, op.saves?.inputs.includes(i) ?? true)),
+      y: y.map((tensor, i) => hold(tensor, op.saves?.outputs.includes(i) ?? false)),
       attrs,
     });
   }

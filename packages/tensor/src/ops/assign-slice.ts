@@ -13,7 +13,7 @@ export interface AssignSliceAttrs {
 export const assignSliceOp: Update<readonly [target: Tensor, source: Tensor], AssignSliceAttrs> = defineUpdate({
   name: "assignSlice",
   check: ([target, source], { axis, start }) => {
-    const fits = target.shape.length === source.shape.length
+    const fits = Number.isInteger(start) && target.shape.length === source.shape.length
       && source.shape.every((n, i) => (i === axis ? start >= 0 && start + n <= target.shape[i]! : n === target.shape[i]));
     if (!fits) {
       throw new ShapeError(`assignSlice: ${formatShape(source.shape)} at ${start} of axis ${axis} is not within ${formatShape(target.shape)}`);

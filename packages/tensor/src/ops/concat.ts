@@ -7,8 +7,7 @@ import { slice } from "./slice.ts";
 export const concatOp: Op<readonly Tensor[], readonly [Tensor], { readonly axis: number }> = defineOp({
   name: "concat",
   infer: (parts, { axis }) => {
-    const [first] = parts;
-    if (first === undefined) throw new ShapeError("concat: expected at least one tensor");
+    const first = parts[0]!;
     for (const part of parts) {
       const fits = part.shape.length === first.shape.length && part.shape.every((n, i) => i === axis || n === first.shape[i]);
       if (!fits) throw new ShapeError(`concat: ${formatShape(part.shape)} does not continue ${formatShape(first.shape)} along axis ${axis}`);
@@ -32,5 +31,6 @@ export const concatOp: Op<readonly Tensor[], readonly [Tensor], { readonly axis:
 
 /** Tensors one after another along an axis. @throws ShapeError when other axes differ */
 export function concat(parts: readonly Tensor[], axis: number): Tensor {
-  return run(concatOp, parts, { axis: resolveAxis("concat", axis, parts[0]?.shape.length ?? 0) })[0];
+  if (parts.length === 0) throw new ShapeError("concat: expected at least one tensor");
+  return run(concatOp, parts, { axis: resolveAxis("concat", axis, parts[0]!.shape.length) })[0];
 }

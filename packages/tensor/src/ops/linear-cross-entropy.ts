@@ -1,3 +1,4 @@
+import { isFloat } from "../dtype.ts";
 import { DTypeError, ShapeError } from "../errors.ts";
 import { pullback } from "../grad.ts";
 import { defineOp, run, type Op } from "../op.ts";
@@ -5,6 +6,7 @@ import { formatShape } from "../shape.ts";
 import { isTracked } from "../tape.ts";
 import type { Tensor } from "../tensor.ts";
 import { cast } from "./cast.ts";
+import { embedding } from "./embedding.ts";
 import { equal } from "./equal.ts";
 import { full } from "./full.ts";
 import { iota } from "./iota.ts";
@@ -35,7 +37,7 @@ function checkInputs(name: string, [x, weight, targets]: LossInputs): void {
     const got = [x, weight, targets].map((t) => formatShape(t.shape)).join(", ");
     throw new ShapeError(`${name}: expected x [N, C], weight [V, C] and targets [N], got ${got}`);
   }
-  if (x.dtype !== weight.dtype) throw new DTypeError(`${name}: expected one dtype, got ${x.dtype} and ${weight.dtype}`);
+  if (!isFloat(x.dtype) || x.dtype !== weight.dtype) throw new DTypeError(`${name}: expected one float dtype, got ${x.dtype} and ${weight.dtype}`);
   if (targets.dtype !== "i32") throw new DTypeError(`${name}: expected i32 targets, got ${targets.dtype}`);
 }
 
@@ -81,9 +83,12 @@ function losses(x: Tensor, weight: Tensor, targets: Tensor): Tensor {
   const logits = matmul(cast(x, "f32"), cast(weight, "f32"), { transposeB: true });
   const column = reshape(targets, [N, 1]);
   const zero = full(x.device, [], 0);
-  const hit = equal(reshape(iota(x.device, V), [1, V]), column);
-  const chosen = sum(where(hit, logits, zero), { axis: -1, keepDims: true });
   const ignored = equal(column, full(x.device, [], ignoreIndex, "i32"));
+  // Looking the ids up in their own list changes nothing, except that it fails for one that is out of range.
+  const classes = iota(x.device, V, { dtype: "f32" });
+  const wanted = embedding(where(reshape(ignored, [N]), full(x.device, [], 0, "i32"), targets), reshape(classes, [V, 1]));
+  const hit = equal(classes, wanted);
+  const chosen = sum(where(hit, logits, zero), { axis: -1, keepDims: true });
   return reshape(where(ignored, zero, sub(logSumExp(logits), chosen)), [N]);
 }
 

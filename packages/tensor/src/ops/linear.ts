@@ -1,8 +1,10 @@
+import { isFloat } from "../dtype.ts";
 import { DTypeError, ShapeError } from "../errors.ts";
 import { defineOp, run, type Op } from "../op.ts";
-import { formatShape, sameShape } from "../shape.ts";
+import { formatShape, sameShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { add } from "./add.ts";
+import { cast } from "./cast.ts";
 import { matmul } from "./matmul.ts";
 import { reshape } from "./reshape.ts";
 
@@ -19,25 +21,32 @@ export const linearOp: Op<LinearInputs, readonly [Tensor], null> = defineOp({
     if (residual !== null && !sameShape(residual.shape, shape)) {
       throw new ShapeError(`linear: expected a residual ${formatShape(shape)}, got ${formatShape(residual.shape)}`);
     }
-    if (weight.dtype !== x.dtype || (residual !== null && residual.dtype !== x.dtype)) {
-      throw new DTypeError(`linear: expected one dtype, got ${x.dtype}, ${weight.dtype}${residual === null ? "" : ` and ${residual.dtype}`}`);
+    if (!isFloat(x.dtype) || weight.dtype !== x.dtype || (residual !== null && residual.dtype !== x.dtype)) {
+      throw new DTypeError(`linear: expected one float dtype, got ${x.dtype}, ${weight.dtype}${residual === null ? "" : ` and ${residual.dtype}`}`);
     }
     return [{ shape, dtype: x.dtype }];
   },
   vjp: ([g], [x, weight, residual]) => {
     if (g === null) return [null, null, null];
-    const rows = reshape(g, [-1, weight.shape[0]!]);
+    const rows = reshape(g, [rowsOf(x), weight.shape[0]!]);
     const dx = reshape(matmul(rows, weight), x.shape);
-    const dWeight = matmul(rows, reshape(x, [-1, weight.shape[1]!]), { transposeA: true, dtype: "f32" });
+    const dWeight = matmul(rows, reshape(x, [rowsOf(x), weight.shape[1]!]), { transposeA: true, dtype: "f32" });
     return [dx, dWeight, residual && g];
   },
   decompose: ([x, weight, residual]) => {
-    const y = matmul(reshape(x, [-1, weight.shape[1]!]), weight, { transposeB: true });
-    const shaped = reshape(y, [...x.shape.slice(0, -1), weight.shape[0]!]);
-    return [residual === null ? shaped : add(shaped, residual)];
+    const rows = reshape(x, [rowsOf(x), weight.shape[1]!]);
+    const shape = [...x.shape.slice(0, -1), weight.shape[0]!];
+    if (residual === null) return [reshape(matmul(rows, weight, { transposeB: true }), shape)];
+    const y = reshape(matmul(rows, weight, { transposeB: true, dtype: "f32" }), shape);
+    return [cast(add(y, cast(residual, "f32")), x.dtype)];
   },
   saves: { inputs: [0, 1], outputs: [] },
 });
+
+/** Number of rows of `[..., C]`, which stays defined where C is 0. */
+function rowsOf(x: Tensor): number {
+  return sizeOf(x.shape.slice(0, -1));
+}
 
 /** A linear layer without bias: `y = x · weightᵀ (+ residual)`. The gradient of the weight is f32 whatever its dtype.
  *  @param x `[..., C]`  @param weight `[O, C]`  @param residual `[..., O]`, added to the product in f32

@@ -11,19 +11,21 @@ export interface PermuteAttrs {
 export const permuteOp: Op<readonly [Tensor], readonly [Tensor], PermuteAttrs> = defineOp({
   name: "permute",
   infer: ([x], { axes }) => {
-    if (axes.length !== x.shape.length || new Set(axes).size !== axes.length) {
-      throw new ShapeError(`permute: expected each of ${x.shape.length} axes once, got [${axes.join(", ")}]`);
+    const rank = x.shape.length;
+    if (axes.length !== rank || !x.shape.every((_, axis) => axes.includes(axis))) {
+      throw new ShapeError(`permute: expected each of the ${rank} axes once, got [${axes.join(", ")}]`);
     }
-    return [{ shape: axes.map((a) => x.shape[resolveAxis("permute", a, axes.length)]!), dtype: x.dtype }];
+    return [{ shape: axes.map((axis) => x.shape[axis]!), dtype: x.dtype }];
   },
   vjp: ([g], _, __, { axes }) => [g && permute(g, axes.map((_axis, i) => axes.indexOf(i)))],
   decompose: null,
   saves: { inputs: [], outputs: [] },
 });
 
-/** Reorders the axes, as a copy. */
+/** Reorders the axes, as a copy: `axes[i]` becomes axis `i`. Negative axes count from the back.
+ *  @throws ShapeError unless every axis is there once */
 export function permute(x: Tensor, axes: readonly number[]): Tensor {
-  return run(permuteOp, [x], { axes })[0];
+  return run(permuteOp, [x], { axes: axes.map((axis) => resolveAxis("permute", axis, x.shape.length)) })[0];
 }
 
 /** Swaps two axes, as a copy; by default the last two. */

@@ -1,3 +1,4 @@
+import { isFloat } from "../dtype.ts";
 import { DTypeError, ShapeError } from "../errors.ts";
 import { pullback } from "../grad.ts";
 import { defineOp, run, type Op } from "../op.ts";
@@ -26,7 +27,7 @@ export const rmsNormOp: Op<NormInputs, NormOutputs, RmsNormAttrs> = defineOp({
     if (C === undefined || weight.shape.length !== 1 || weight.shape[0] !== C) {
       throw new ShapeError(`rmsNorm: expected a weight of [${C ?? "C"}] for ${formatShape(x.shape)}, got ${formatShape(weight.shape)}`);
     }
-    if (weight.dtype !== x.dtype) throw new DTypeError(`rmsNorm: expected one dtype, got ${x.dtype} and ${weight.dtype}`);
+    if (!isFloat(x.dtype) || weight.dtype !== x.dtype) throw new DTypeError(`rmsNorm: expected one float dtype, got ${x.dtype} and ${weight.dtype}`);
     return [{ shape: x.shape, dtype: x.dtype }, { shape: x.shape.slice(0, -1), dtype: "f32" }];
   },
   vjp: ([g], [x, weight], [, inverseRms], attrs) => (

@@ -38,15 +38,18 @@ export interface PadAttrs {
 
 export const padOp: Op<readonly [Tensor], readonly [Tensor], PadAttrs> = defineOp({
   name: "pad",
-  infer: ([x], { axis, before, after }) => [{
-    shape: x.shape.map((n, i) => (i === axis ? n + before + after : n)), dtype: x.dtype,
-  }],
+  infer: ([x], { axis, before, after }) => {
+    if (!(Number.isInteger(before) && Number.isInteger(after) && before >= 0 && after >= 0)) {
+      throw new ShapeError(`pad: expected whole numbers of at least 0, got ${before} before and ${after} after`);
+    }
+    return [{ shape: x.shape.map((n, i) => (i === axis ? n + before + after : n)), dtype: x.dtype }];
+  },
   vjp: ([g], [x], _, { axis, before }) => [g && slice(g, axis, before, before + x.shape[axis]!)],
   decompose: null,
   saves: { inputs: [], outputs: [] },
 });
 
-/** Surrounds one axis with zeros. */
+/** Surrounds one axis with zeros. @throws ShapeError when their number is negative */
 export function pad(x: Tensor, axis: number, before: number, after: number): Tensor {
   return run(padOp, [x], { axis: resolveAxis("pad", axis, x.shape.length), before, after })[0];
 }

@@ -1,3 +1,4 @@
+import { isFloat } from "../dtype.ts";
 import { DTypeError, ShapeError } from "../errors.ts";
 import { pullback } from "../grad.ts";
 import { defineOp, run, type Op } from "../op.ts";
@@ -13,7 +14,7 @@ export const swigluOp: Op<readonly [gate: Tensor, up: Tensor], readonly [Tensor]
     if (!sameShape(gate.shape, up.shape)) {
       throw new ShapeError(`swiglu: expected two tensors of one shape, got ${formatShape(gate.shape)} and ${formatShape(up.shape)}`);
     }
-    if (gate.dtype !== up.dtype) throw new DTypeError(`swiglu: expected one dtype, got ${gate.dtype} and ${up.dtype}`);
+    if (!isFloat(gate.dtype) || gate.dtype !== up.dtype) throw new DTypeError(`swiglu: expected one float dtype, got ${gate.dtype} and ${up.dtype}`);
     return [{ shape: gate.shape, dtype: gate.dtype }];
   },
   vjp: ([g], [gate, up]) => (g === null ? [null, null] : run(swigluGradOp, [g, gate, up], null)),

@@ -34,10 +34,11 @@ export function binary(f: (a: number, b: number) => number): KernelOf<BinaryOp> 
   };
 }
 
-/** Integers wrap around like the hardware's; division truncates, and by 0 gives 0. */
-export function arithmetic(f: (a: number, b: number) => number): KernelOf<BinaryOp> {
-  const integers = binary((a, b) => wrap(f(a, b)));
-  const bytes = binary((a, b) => wrap(f(a, b)) & 255);
+/** Integers wrap around like the hardware's; division truncates, and by 0 gives 0.
+ *  @param exact the same for integers, where doubles would lose low bits */
+export function arithmetic(f: (a: number, b: number) => number, exact: (a: number, b: number) => number = f): KernelOf<BinaryOp> {
+  const integers = binary((a, b) => wrap(exact(a, b)));
+  const bytes = binary((a, b) => wrap(exact(a, b)) & 255);
   const floats = binary(f);
   return (y, x) => (isFloat(x[0].dtype) ? floats : x[0].dtype === "u8" ? bytes : integers)(y, x, null);
 }

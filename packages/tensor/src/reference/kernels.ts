@@ -15,7 +15,7 @@ export const kernels: PrimitiveKernels = {
   cast: ([y], [x]) => store(y, load(x)),
   add: arithmetic((a, b) => a + b),
   sub: arithmetic((a, b) => a - b),
-  mul: arithmetic((a, b) => a * b),
+  mul: arithmetic((a, b) => a * b, Math.imul),
   div: arithmetic((a, b) => a / b),
   maximum: binary(Math.max),
   minimum: binary(Math.min),

@@ -12,7 +12,7 @@ import { load, store } from "./memory.ts";
 export const permuteKernel: KernelOf<typeof permuteOp> = ([y], [x], { axes }) => {
   const strides = stridesOf(x.shape);
   const values = load(x);
-  const order = axes.map((axis) => strides[axis < 0 ? axis + axes.length : axis]!);
+  const order = axes.map((axis) => strides[axis]!);
   store(y, Float64Array.from(offsetsOf(y.shape, order), (offset) => values[offset]!));
 };
 

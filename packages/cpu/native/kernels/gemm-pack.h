@@ -1,0 +1,137 @@
+// Packing of the operands of a matrix product into the 4-byte elements that its tiles read.
+#pragma once
+
+#include <algorithm>
+
+#include "gemm-tile.h"
+
+namespace danu {
+
+/// Elements read from a matrix of T for tiles of Step: f32 as it is, bf16 widened to f32, or bf16 in pairs along k.
+template <class Step, class T>
+struct ElementReader {
+  /// Up to W elements that are neighbours in k, from `positions` positions of k; the rest zero.
+  static DANU_INLINE vu alongK(const T* source, int64_t positions) {
+    if constexpr (Step::depth == 2) {
+      if (positions >= 2 * W) return *(const vuUnaligned*)source;
+      vu elements = loadBits(source, int(positions / 2));
+      if (positions % 2) elements[positions / 2] = source[positions - 1].bits;
+      return elements;
+    } else {
+      return positions >= W ? (vu)load(source) : (vu)load(source, int(positions));
+    }
+  }
+
+  /// Elements of `lanes` columns at one step; `next` is the row of the odd position of a pair, null past the end of k.
+  static DANU_INLINE vu acrossK(const T* source, const T* next, int lanes) {
+    if constexpr (Step::depth == 2) {
+      vu even = (vu)load(source, lanes) >> 16;
+      return next ? even | (vu)load(next, lanes) : even;
+    } else {
+      return lanes == W ? (vu)load(source) : (vu)load(source, lanes);
+    }
+  }
+};
+
+// One stage of a transposition: rows i and i + W/2 interleaved become rows 2i and 2i + 1.
+#if defined(__AVX512F__)
+DANU_INLINE vu interleaveLow(vu a, vu b) {
+  return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+DANU_INLINE vu interleaveHigh(vu a, vu b) {
+  return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+#elif defined(__AVX2__)
+DANU_INLINE vu interleaveLow(vu a, vu b) { return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11); }
+DANU_INLINE vu interleaveHigh(vu a, vu b) { return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15); }
+#else
+DANU_INLINE vu interleaveLow(vu a, vu b) { return __builtin_shufflevector(a, b, 0, 4, 1, 5); }
+DANU_INLINE vu interleaveHigh(vu a, vu b) { return __builtin_shufflevector(a, b, 2, 6, 3, 7); }
+#endif
+
+/// Transposes W vectors of W elements by log2 W perfect shuffles.
+DANU_INLINE void transpose(vu (&rows)[W]) {
+  constexpr int stages = W == 16 ? 4 : W == 8 ? 3 : 2;
+  unroll<stages>([&](auto) DANU_LAMBDA {
+    vu shuffled[W];
+    unroll<W / 2>([&](auto i) DANU_LAMBDA {
+      shuffled[2 * i] = interleaveLow(rows[i], rows[i + W / 2]);
+      shuffled[2 * i + 1] = interleaveHigh(rows[i], rows[i + W / 2]);
+    });
+    unroll<W>([&](auto i) DANU_LAMBDA { rows[i] = shuffled[i]; });
+  });
+}
+
+/// Packs columns that are neighbours along k in memory: column c, position p at `source[c * stride + p]`.
+/// Target [steps][width], zero where there is no column and past the end of k; width is a multiple of W.
+template <class Step, class T>
+void packAlongK(const T* source, int64_t stride, int columns, int64_t positions, uint32_t* target, int width) {
+  const int64_t steps = (positions + Step::depth - 1) / Step::depth;
+  for (int64_t step = 0; step < steps; step += W) {
+    const int rows = int(std::min<int64_t>(W, steps - step));
+    for (int first = 0; first < width; first += W) {
+      const T* corner = source + first * stride + step * Step::depth;
+      const int64_t left = positions - step * Step::depth;
+      vu block[W];
+      if (first + W <= columns) {
+        unroll<W>([&](auto i) DANU_LAMBDA {
+          block[i] = ElementReader<Step, T>::alongK(corner + i * stride, left);
+        });
+      } else {
+        unroll<W>([&](auto i) DANU_LAMBDA {
+          block[i] = first + i < columns ? ElementReader<Step, T>::alongK(corner + i * stride, left) : vu{};
+        });
+      }
+      transpose(block);
+      uint32_t* to = target + step * width + first;
+      if (rows == W) {
+        unroll<W>([&](auto i) DANU_LAMBDA { *(vuUnaligned*)(to + i * width) = block[i]; });
+      } else {
+        unroll<W>([&](auto i) DANU_LAMBDA {
+          if (i < rows) *(vuUnaligned*)(to + i * width) = block[i];
+        });
+      }
+    }
+  }
+}
+
+/// Packs columns that are neighbours in memory: column c, position p at `source[p * stride + c]`.
+/// Target [steps][width], zero where there is no column and past the end of k.
+template <class Step, class T>
+void packAcrossK(const T* source, int64_t stride, int columns, int64_t positions, uint32_t* target, int width) {
+  for (int64_t position = 0; position < positions; position += Step::depth) {
+    const T* row = source + position * stride;
+    const T* next = Step::depth == 2 && position + 1 < positions ? row + stride : nullptr;
+    for (int first = 0; first < width; first += W) {
+      const int lanes = std::clamp(columns - first, 0, W);
+      vu elements = lanes == 0 ? vu{} : ElementReader<Step, T>::acrossK(row + first, next ? next + first : nullptr, lanes);
+      if (first + W <= width) {
+        *(vuUnaligned*)(target + first) = elements;
+      } else {
+        storeBits(target + first, elements, width - first);
+      }
+    }
+    target += width;
+  }
+}
+
+/// Copies rows along k as they are: row r, position p at `source[r * stride + p]`; target [rows][targetStride].
+template <class Step, class T>
+void packRows(const T* source, int64_t stride, int64_t rows, int64_t positions, uint32_t* target,
+              int64_t targetStride) {
+  const int64_t steps = (positions + Step::depth - 1) / Step::depth;
+  for (int64_t row = 0; row < rows; row++) {
+    const T* from = source + row * stride;
+    uint32_t* to = target + row * targetStride;
+    for (int64_t step = 0; step < steps; step += W) {
+      vu elements = ElementReader<Step, T>::alongK(from + step * Step::depth, positions - step * Step::depth);
+      if (step + W <= steps) {
+        *(vuUnaligned*)(to + step) = elements;
+      } else {
+        storeBits(to + step, elements, int(steps - step));
+      }
+    }
+  }
+}
+
+}  // namespace danu

@@ -1,0 +1,269 @@
+#include "memory.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace danu {
+
+namespace {
+
+constexpr size_t unit = 64;  // alignment of blocks, and what a block's header takes before it
+constexpr size_t hugePage = size_t(2) << 20;
+constexpr size_t growthStep = size_t(8) << 20;
+
+constexpr size_t roundUp(size_t x, size_t step) { return (x + step - 1) / step * step; }
+
+int floorLog2(uint64_t x) { return 63 - __builtin_clzll(x); }
+
+struct Level {
+  int first;
+  int second;
+};
+
+// Blocks of [2^first, 2^(first+1)) units are kept in 16 lists of equal width.
+Level levelOf(size_t size) {
+  uint64_t units = size / unit;
+  int first = floorLog2(units);
+  uint64_t beyond = units - (uint64_t(1) << first);
+  int second = int(first >= 4 ? beyond >> (first - 4) : beyond << (4 - first));
+  return {first, second};
+}
+
+// Smallest list in which every block is at least `size` long.
+Level levelFitting(size_t size) {
+  int first = floorLog2(size / unit);
+  if (first > 4) size += ((size_t(1) << (first - 4)) - 1) * unit;
+  return levelOf(size);
+}
+
+void adviseHugePages(void* start, size_t bytes) {
+#if defined(MADV_HUGEPAGE)
+  madvise(start, bytes, MADV_HUGEPAGE);
+#else
+  (void)start;
+  (void)bytes;
+#endif
+}
+
+void dropPages(void* start, size_t bytes) {
+#if defined(__linux__)
+  madvise(start, bytes, MADV_DONTNEED);
+#else
+  madvise(start, bytes, MADV_FREE);
+#endif
+}
+
+int reservationFlags() {
+#if defined(MAP_NORESERVE)
+  return MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+#else
+  return MAP_PRIVATE | MAP_ANONYMOUS;
+#endif
+}
+
+size_t physicalBytes() {
+  long pages = sysconf(_SC_PHYS_PAGES);
+  long pageSize = sysconf(_SC_PAGESIZE);
+  return pages > 0 && pageSize > 0 ? size_t(pages) * size_t(pageSize) : size_t(1) << 34;
+}
+
+}  // namespace
+
+struct Memory::Block {
+  static constexpr uint64_t out = 0x64616e752d6f7574;     // "danu-out"
+  static constexpr uint64_t inList = 0x64616e752d667265;  // "danu-fre"
+
+  uint64_t state;
+  size_t size;      // with this header
+  size_t released;  // bytes of it that the operating system has back
+  Block* previous;  // neighbour below
+  Block* nextInList;
+  Block* previousInList;
+
+  char* end() { return reinterpret_cast<char*>(this) + size; }
+};
+
+Memory::Memory() {
+  // Addresses cost nothing; four times the machine's memory leaves room for what fragmentation strands.
+  size_t wanted = roundUp(physicalBytes() * 4, hugePage);
+  for (; wanted >= hugePage * 8; wanted = roundUp(wanted / 2, hugePage)) {
+    void* start = mmap(nullptr, wanted, PROT_NONE, reservationFlags(), -1, 0);
+    if (start == MAP_FAILED) continue;
+    reservation_ = static_cast<char*>(start);
+    reservedBytes_ = wanted;
+    base_ = reinterpret_cast<char*>(roundUp(reinterpret_cast<uintptr_t>(start), hugePage));
+    limit_ = (wanted - size_t(base_ - reservation_)) / hugePage * hugePage;
+    return;
+  }
+}
+
+Memory::~Memory() {
+  if (reservation_) munmap(reservation_, reservedBytes_);
+}
+
+Memory::Block* Memory::next(Block* block) const {
+  return block == last_ ? nullptr : reinterpret_cast<Block*>(block->end());
+}
+
+void Memory::insert(Block* block) {
+  Level level = levelOf(block->size);
+  Block*& head = lists_[level.first][level.second];
+  block->state = Block::inList;
+  block->previousInList = nullptr;
+  block->nextInList = head;
+  if (head) head->previousInList = block;
+  head = block;
+  firstBitmap_ |= uint64_t(1) << level.first;
+  secondBitmaps_[level.first] |= 1u << level.second;
+}
+
+void Memory::remove(Block* block) {
+  Level level = levelOf(block->size);
+  if (block->nextInList) block->nextInList->previousInList = block->previousInList;
+  if (block->previousInList) {
+    block->previousInList->nextInList = block->nextInList;
+    return;
+  }
+  lists_[level.first][level.second] = block->nextInList;
+  if (block->nextInList) return;
+  secondBitmaps_[level.first] &= ~(1u << level.second);
+  if (secondBitmaps_[level.first] == 0) firstBitmap_ &= ~(uint64_t(1) << level.first);
+}
+
+Memory::Block* Memory::takeFitting(size_t size) {
+  Level level = levelFitting(size);
+  if (level.first >= firstLevels) return nullptr;
+  uint32_t second = secondBitmaps_[level.first] & (~0u << level.second);
+  if (second == 0) {
+    uint64_t first = firstBitmap_ & (~uint64_t(0) << (level.first + 1));
+    if (first == 0) return nullptr;
+    level.first = __builtin_ctzll(first);
+    second = secondBitmaps_[level.first];
+  }
+  Block* block = lists_[level.first][__builtin_ctz(second)];
+  remove(block);
+  return block;
+}
+
+Memory::Block* Memory::grow(size_t size) {
+  bool extend = last_ && last_->state == Block::inList;
+  size_t missing = size - (extend ? std::min(last_->size, size) : 0);
+  size_t step = roundUp(std::max(missing, growthStep), hugePage);
+  if (step > limit_ - committed_) step = roundUp(missing, hugePage);
+  if (step > limit_ - committed_) return nullptr;
+  char* start = base_ + committed_;
+  if (mprotect(start, step, PROT_READ | PROT_WRITE) != 0) return nullptr;
+  adviseHugePages(start, step);
+  committed_ += step;
+  if (extend) {
+    remove(last_);
+    last_->size += step;
+    return last_;
+  }
+  Block* block = reinterpret_cast<Block*>(start);
+  *block = Block{Block::inList, step, 0, last_, nullptr, nullptr};
+  last_ = block;
+  return block;
+}
+
+void Memory::absorbNext(Block* block) {
+  Block* above = next(block);
+  block->size += above->size;
+  block->released += above->released;
+  if (above == last_) {
+    last_ = block;
+  } else {
+    next(block)->previous = block;
+  }
+}
+
+void Memory::split(Block* block, size_t size) {
+  Block* rest = reinterpret_cast<Block*>(reinterpret_cast<char*>(block) + size);
+  size_t restSize = block->size - size;
+  *rest = Block{Block::inList, restSize, std::min(block->released, restSize), block, nullptr, nullptr};
+  if (block == last_) {
+    last_ = rest;
+  } else {
+    next(block)->previous = rest;
+  }
+  block->size = size;
+  block->released -= rest->released;
+  insert(rest);
+}
+
+void* Memory::allocate(size_t bytes) {
+  if (bytes > limit_) return nullptr;
+  size_t size = roundUp(std::max(bytes, size_t(1)), unit) + unit;
+  Block* block = takeFitting(size);
+  if (!block) block = grow(size);
+  if (!block) return nullptr;
+  if (block->size - size >= 2 * unit) split(block, size);
+  released_ -= block->released;
+  block->released = 0;
+  block->state = Block::out;
+  live_ += block->size;
+  peak_ = std::max(peak_, live_);
+  return reinterpret_cast<char*>(block) + unit;
+}
+
+bool Memory::free(void* pointer) {
+  char* address = static_cast<char*>(pointer);
+  if (address < base_ + unit || address >= base_ + committed_ || size_t(address - base_) % unit != 0) return false;
+  Block* block = reinterpret_cast<Block*>(address - unit);
+  if (block->state != Block::out) return false;
+  live_ -= block->size;
+  Block* above = next(block);
+  if (above && above->state == Block::inList) {
+    remove(above);
+    absorbNext(block);
+  }
+  Block* below = block->previous;
+  if (below && below->state == Block::inList) {
+    // A second free of the swallowed block must not find it out.
+    block->state = Block::inList;
+    remove(below);
+    absorbNext(below);
+    block = below;
+  }
+  insert(block);
+  return true;
+}
+
+void Memory::trim() {
+  size_t page = size_t(sysconf(_SC_PAGESIZE));
+  for (uint64_t first = firstBitmap_; first != 0; first &= first - 1) {
+    for (Block* head : lists_[__builtin_ctzll(first)]) {
+      for (Block* block = head; block; block = block->nextInList) {
+        uintptr_t start = roundUp(reinterpret_cast<uintptr_t>(block) + unit, page);
+        uintptr_t end = reinterpret_cast<uintptr_t>(block->end()) / page * page;
+        if (end <= start) continue;
+        dropPages(reinterpret_cast<void*>(start), end - start);
+        released_ += (end - start) - block->released;
+        block->released = end - start;
+      }
+    }
+  }
+}
+
+MemoryStatistics Memory::statistics() const {
+  return {int64_t(live_), int64_t(peak_), int64_t(committed_ - live_ - released_)};
+}
+
+void* allocatePages(size_t bytes) {
+  // Twice the length, so that an aligned part can be cut out.
+  void* start = mmap(nullptr, bytes + hugePage, PROT_READ | PROT_WRITE, reservationFlags(), -1, 0);
+  if (start == MAP_FAILED) return nullptr;
+  char* raw = static_cast<char*>(start);
+  char* pages = reinterpret_cast<char*>(roundUp(reinterpret_cast<uintptr_t>(raw), hugePage));
+  size_t before = size_t(pages - raw);
+  if (before > 0) munmap(raw, before);
+  if (before < hugePage) munmap(pages + bytes, hugePage - before);
+  adviseHugePages(pages, bytes);
+  return pages;
+}
+
+void freePages(void* pages, size_t bytes) { munmap(pages, bytes); }
+
+}  // namespace danu

@@ -1,0 +1,81 @@
+import {
+  broadcastStrides, bytesPerElement, sameShape, sizeOf, stridesOf,
+  type DType, type Handle, type KernelOf, type linearOp, type matmulOp, type Tensor,
+} from "@danu/tensor";
+
+import { codeOf, cpuOf, type CpuDevice } from "../device.ts";
+
+/** Whether GEMM reads or writes a type itself; the others pass through f32 copies. */
+function isNative(dtype: DType): boolean {
+  return dtype === "f32" || dtype === "bf16";
+}
+
+/** Runs `f` with the tensor's elements in a type that GEMM takes. */
+function withOperand(cpu: CpuDevice, x: Tensor, f: (handle: Handle, dtype: DType) => void): void {
+  if (isNative(x.dtype)) return f(x.handle, x.dtype);
+  const wide = cpu.allocate(x.size * bytesPerElement.f32);
+  cpu.check("cast", cpu.library.cast(cpu.queue, wide, x.handle, x.size, codeOf(x.dtype), codeOf("f32")));
+  f(wide, "f32");
+  return cpu.free(wide);
+}
+
+/** Runs `f` with memory of a type that GEMM writes, and rounds it to the tensor's type. */
+function withResult(cpu: CpuDevice, y: Tensor, f: (handle: Handle, dtype: DType) => void): void {
+  if (isNative(y.dtype)) return f(y.handle, y.dtype);
+  const wide = cpu.allocate(y.size * bytesPerElement.f32);
+  f(wide, "f32");
+  cpu.check("cast", cpu.library.cast(cpu.queue, y.handle, wide, y.size, codeOf("f32"), codeOf(y.dtype)));
+  return cpu.free(wide);
+}
+
+export const matmulKernel: KernelOf<typeof matmulOp> = ([y], [a, b], { transposeA, transposeB }) => {
+  const cpu = cpuOf(y);
+  const [M, N] = y.shape.slice(-2) as [number, number];
+  const K = a.shape.at(transposeA ? -2 : -1)!;
+  withOperand(cpu, a, (left, dtype) => withOperand(cpu, b, (right) => withResult(cpu, y, (result, resultDtype) => {
+    for (const { batch, at, strides } of batchesOf(y, a, b)) {
+      const address = (base: Handle, elements: number, size: number, type: DType): Handle => base + elements * size * bytesPerElement[type];
+      cpu.check("matmul", cpu.library.gemmBatched(
+        cpu.queue, address(result, at[0], M * N, resultDtype), address(left, at[1], M * K, dtype), address(right, at[2], K * N, dtype), 0,
+        M, N, K, transposeA ? M : K, transposeB ? K : N, N, 0, Number(transposeA), Number(transposeB),
+        codeOf(dtype), codeOf(resultDtype), 0, 1, batch, strides[0] * M * K, strides[1] * K * N, M * N, 0,
+      ));
+    }
+  })));
+};
+
+interface Batches {
+  readonly batch: number;
+  /** First matrix of the result, of a and of b. */
+  readonly at: readonly [number, number, number];
+  /** Steps from matrix to matrix in a and in b. */
+  readonly strides: readonly [number, number];
+}
+
+/** Groups of products whose operands lie at even distances: one group, unless leading axes broadcast against each other. */
+function batchesOf(y: Tensor, a: Tensor, b: Tensor): Batches[] {
+  const [shape, left, right] = [y, a, b].map((x) => x.shape.slice(0, -2)) as [number[], number[], number[]];
+  const count = sizeOf(shape);
+  const step = (own: number[]): number | null => (sameShape(own, shape) ? 1 : sizeOf(own) === 1 ? 0 : null);
+  const [stepA, stepB] = [step(left), step(right)];
+  if (stepA !== null && stepB !== null) return [{ batch: count, at: [0, 0, 0], strides: [stepA, stepB] }];
+  const own = stridesOf(shape);
+  const offset = (i: number, strides: number[]): number => (
+    shape.reduce((sum, n, axis) => sum + (Math.floor(i / own[axis]!) % n) * strides[axis]!, 0)
+  );
+  const [stridesA, stridesB] = [broadcastStrides(left, shape), broadcastStrides(right, shape)];
+  return Array.from({ length: count }, (_, i) => (
+    { batch: 1, at: [i, offset(i, stridesA), offset(i, stridesB)] as const, strides: [0, 0] as const }
+  ));
+}
+
+/** `y = x · weightᵀ (+ residual)` in one product; other types than f32 and bf16 are left to the decomposition. */
+export const linearKernel: KernelOf<typeof linearOp> = ([y], [x, weight, residual]) => {
+  const cpu = cpuOf(y);
+  const [O, C] = weight.shape as [number, number];
+  const rows = C === 0 ? y.size / Math.max(O, 1) : x.size / C;
+  const dtype = codeOf(x.dtype);
+  cpu.check("linear", cpu.library.gemm(
+    cpu.queue, y.handle, x.handle, weight.handle, residual?.handle ?? 0, rows, O, C, C, C, O, O, 0, 1, dtype, dtype, 0, 1,
+  ));
+};

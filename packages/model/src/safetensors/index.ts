@@ -1,0 +1,12 @@
+export { fromSafetensorsDType, safetensorsDTypes, toSafetensorsDType } from "./dtypes.ts";
+export type { SafetensorsDType } from "./dtypes.ts";
+export { FileError, SafetensorsError } from "./errors.ts";
+export { readHeader } from "./header.ts";
+export type { HeaderOptions, Metadata, SafetensorsHeader, TensorInfo } from "./header.ts";
+export { openSafetensors } from "./reader.ts";
+export type { SafetensorsFile, TensorStore } from "./reader.ts";
+export { openShardedSafetensors } from "./sharded-reader.ts";
+export { defaultMaxShardBytes, writeWeights } from "./sharded-writer.ts";
+export type { ShardOptions } from "./sharded-writer.ts";
+export { torchMetadata, writeSafetensors } from "./writer.ts";
+export type { TensorSource, WriteOptions } from "./writer.ts";

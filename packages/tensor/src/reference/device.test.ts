@@ -1,0 +1,5 @@
+import { conformance } from "@danu/testing";
+
+import { referenceDevice } from "./device.ts";
+
+conformance("the reference device in f32", () => referenceDevice());

@@ -1,0 +1,34 @@
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { LiteralMatcher } from "./literal-matcher.ts";
+
+function scan(literals: readonly string[], text: string): string[] {
+  const parts: string[] = [];
+  const matcher = new LiteralMatcher(literals.map((literal, id) => [literal, id] as const));
+  matcher.scan(
+    text,
+    (from, to) => parts.push(text.slice(from, to)),
+    (id) => parts.push(`#${id}`),
+  );
+  return parts;
+}
+
+it("takes the leftmost, and the longest that starts there", () => {
+  expect(scan(["ab", "abc", "bcd"], "xabcdab")).toEqual(["x", "#1", "d", "#0"]);
+  expect(scan(["ab"], "")).toEqual([]);
+  expect(new LiteralMatcher([]).isEmpty).toBe(true);
+});
+
+it("agrees with a regular expression of the same strings, longest first", () => {
+  const letter = fc.constantFrom("a", "b", "c");
+  const literal = fc.array(letter, { minLength: 1, maxLength: 4 }).map((x) => x.join(""));
+  const anyText = fc.array(fc.constantFrom("a", "b", "c", "d")).map((x) => x.join(""));
+  fc.assert(
+    fc.property(fc.uniqueArray(literal, { minLength: 1, maxLength: 6 }), anyText, (literals, text) => {
+      const longestFirst = literals.toSorted((a, b) => b.length - a.length);
+      const parts = text.split(new RegExp(`(${longestFirst.join("|")})`)).filter(Boolean);
+      const expected = parts.map((part) => (literals.includes(part) ? `#${literals.indexOf(part)}` : part));
+      expect(scan(literals, text)).toEqual(expected);
+    }),
+  );
+});
