@@ -30,28 +30,42 @@ DOCUMENTS = ["pretrain/novels/*.txt", "pretrain/tinyshakespeare/*.txt", "pretrai
 OUT = pathlib.Path(__file__).resolve().parents[2] / "packages/tokenizer/test/golden"
 
 NASTY = [
-    "", " ", "  ", "   ", " " * 15, " " * 16, " " * 17, " " * 33, "\t", "\n", "\r\n", "\n\n\n", " \n ", "\u00a0", "\u2003",
-    "a", " a", "a ", "  a  b  ", "Hello", "hello world", "Hello,  World! ", "\u2581", "\u2581\u2581a", "a\u2581b \u2581 c", " \u2581",
-    "<s>", "</s>", "<unk>", "<s>hi</s>", "<0x41>", "<0x0A>", "[INST] x [/INST]", "[REFERENCE_DOC_1]", "[REFERENCE_DOC_19]x",
-    "a[REFERENCE_DOC_1]", "[REFERENCE_DOC_[REFERENCE_DOC_2] ", "a\0b", "\0", "\x01\x7f\x80\x9f", "\ufeffBOM", "\ufffd", "\ufffe\uffff",
-    "\ud800", "a\udc00b", "\ud83d", "\udc4d\ud83d", "x\ud83d y", "\ud7ff\ue000", "\U0010ffff", "\U00010000", "\u0301e\u0301", "e\u0301",
-    "1234567890", "3.14159", "1,000,000", "0x1F", "a1b2", "don't can't I'll 'tis", "``quoted'' \u201ccurly\u201d \u2018x\u2019",
-    "\U0001f469\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466", "\U0001f44d\U0001f3fd", "\U0001f1e9\U0001f1ea\U0001f1eb", "\U0001f999", "\u2047 \u203d",
-    "\u6211\u60f3\u5728apple\u5de5\u4f5c", "\u3053\u3093\u306b\u3061\u306f\u4e16\u754c", "\uc548\ub155\ud558\uc138\uc694", "\u0645\u0631\u062d\u0628\u0627", "\u05e9\u05dc\u05d5\u05dd", "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440", "\u0928\u092e\u0938\u094d\u0924\u0947",
-    "\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35", "C\u1eeda Vi\u1ec7t", "\u00df\u00c6\u0152\ufb01\u0130\u0131", "\u1e9e\u1d2c\u2460\u33a5", "https://example.com/a?b=c&d=%20#x", "user@example.org",
-    "def f(x):\n    return x  # ok\n", "\tif (a&&b) {\n\t\tc++;\n\t}\n", "{\"a\": [1, 2, null]}", "SELECT * FROM t WHERE a='b';",
-    "\\frac{1}{2} \\alpha_{i,j}^{2}", "aGVsbG8gd29ybGQ=", "AbCdEfGhIjKlMnOp", "antidisestablishmentarianism", "Donaudampfschifffahrt",
-    "a" * 100, "ab" * 70, "aab" * 45, "the" * 40, "ha " * 30, "\n" * 40, "-" * 50, "=" * 33, "." * 65, "!?" * 30, "\u4e00" * 40, "\U0001f600" * 20,
+    "", " ", "  ", "   ", " " * 15, " " * 16, " " * 17, " " * 33, "\t", "\n", "\r\n", "\n\n\n",
+    " \n ", "\u00a0", "\u2003", "a", " a", "a ", "  a  b  ", "Hello", "hello world",
+    "Hello,  World! ", "\u2581", "\u2581\u2581a", "a\u2581b \u2581 c", " \u2581", "<s>", "</s>",
+    "<unk>", "<s>hi</s>", "<0x41>", "<0x0A>", "[INST] x [/INST]", "[REFERENCE_DOC_1]",
+    "[REFERENCE_DOC_19]x", "a[REFERENCE_DOC_1]", "[REFERENCE_DOC_[REFERENCE_DOC_2] ", "a\0b", "\0",
+    "\x01\x7f\x80\x9f", "\ufeffBOM", "\ufffd", "\ufffe\uffff", "\ud800", "a\udc00b", "\ud83d",
+    "\udc4d\ud83d", "x\ud83d y", "\ud7ff\ue000", "\U0010ffff", "\U00010000", "\u0301e\u0301",
+    "e\u0301", "1234567890", "3.14159", "1,000,000", "0x1F", "a1b2", "don't can't I'll 'tis",
+    "``quoted'' \u201ccurly\u201d \u2018x\u2019",
+    "\U0001f469\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466", "\U0001f44d\U0001f3fd",
+    "\U0001f1e9\U0001f1ea\U0001f1eb", "\U0001f999", "\u2047 \u203d",
+    "\u6211\u60f3\u5728apple\u5de5\u4f5c", "\u3053\u3093\u306b\u3061\u306f\u4e16\u754c",
+    "\uc548\ub155\ud558\uc138\uc694", "\u0645\u0631\u062d\u0628\u0627", "\u05e9\u05dc\u05d5\u05dd",
+    "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440",
+    "\u0928\u092e\u0938\u094d\u0924\u0947", "\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35",
+    "C\u1eeda Vi\u1ec7t", "\u00df\u00c6\u0152\ufb01\u0130\u0131", "\u1e9e\u1d2c\u2460\u33a5",
+    "https://example.com/a?b=c&d=%20#x", "user@example.org", "def f(x):\n    return x  # ok\n",
+    "\tif (a&&b) {\n\t\tc++;\n\t}\n", "{\"a\": [1, 2, null]}", "SELECT * FROM t WHERE a='b';",
+    "\\frac{1}{2} \\alpha_{i,j}^{2}", "aGVsbG8gd29ybGQ=", "AbCdEfGhIjKlMnOp",
+    "antidisestablishmentarianism", "Donaudampfschifffahrt", "a" * 100, "ab" * 70, "aab" * 45,
+    "the" * 40, "ha " * 30, "\n" * 40, "-" * 50, "=" * 33, "." * 65, "!?" * 30, "\u4e00" * 40,
+    "\U0001f600" * 20,
 ]
-ALPHABETS = ["ab ", "abc", "the on", "\u2581 a\n", "aeiou st", "01. ", "\u00e9\u4e2d\U0001f600 x", "<s>/|", "ABab\t ", "()[]{};=+- \n"]
+ALPHABETS = [
+    "ab ", "abc", "the on", "\u2581 a\n", "aeiou st", "01. ", "\u00e9\u4e2d\U0001f600 x",
+    "<s>/|", "ABab\t ", "()[]{};=+- \n",
+]
 
 
 def nasty_strings():
     rng = random.Random(20240607)
     made = ["".join(rng.choice(rng.choice(ALPHABETS)) for _ in range(rng.randrange(1, 60))) for _ in range(40)]
-    made += ["".join(rng.choice(letters) for _ in range(rng.randrange(20, 120))) for letters in ALPHABETS for _ in range(3)]
-    made += ["".join(chr(rng.choice([rng.randrange(0x80), rng.randrange(0x3000), rng.randrange(0x20000)]) ) for _ in range(30))
-             for _ in range(12)]
+    made += ["".join(rng.choice(letters) for _ in range(rng.randrange(20, 120)))
+             for letters in ALPHABETS for _ in range(3)]
+    limits = [0x80, 0x3000, 0x20000]
+    made += ["".join(chr(rng.choice([rng.randrange(limit) for limit in limits])) for _ in range(30)) for _ in range(12)]
     return NASTY + ["".join("?" if 0xD800 <= ord(c) < 0xE000 else c for c in text) for text in made]
 
 
@@ -68,7 +82,8 @@ def decodings(processor, rng, size):
     """Ids that no encoder gives, with the text of the original."""
     control = [i for i in range(size) if processor.is_control(i)][:3]
     bytes_ = [i for i in range(size) if processor.is_byte(i)]
-    normal = [i for i in range(size) if not (processor.is_control(i) or processor.is_byte(i) or processor.is_unknown(i))]
+    other = {*control, *bytes_, processor.unk_id()}
+    normal = [i for i in range(size) if i not in other and not processor.is_control(i)]
     spaced = [i for i in normal if processor.id_to_piece(i).startswith("\u2581")]
     ascii_ = bytes_[0x20:0x7F]
     pools = [pool for pool in (control, ascii_, normal, spaced, [processor.unk_id()]) if pool]
@@ -146,10 +161,12 @@ def small_models(play):
     trained = {
         "suffix": dict(plain, treat_whitespace_as_suffix=True),
         "across-spaces": dict(plain, split_by_whitespace=False, remove_extra_whitespaces=False),
-        "no-byte-fallback": dict(plain, byte_fallback=False, vocab_size=150, user_defined_symbols=["<mask>", "king", "\u2581\u2581\u2581"]),
+        "no-byte-fallback": dict(plain, byte_fallback=False, vocab_size=150,
+                                 user_defined_symbols=["<mask>", "king", "\u2581\u2581\u2581"]),
         "no-prefix": dict(plain, add_dummy_prefix=False, user_defined_symbols=["\n\n", "<x>", "<xy>"], pad_id=3),
     }
-    texts = nasty_strings()[:60] + ["the king<mask> kingking ", "<x><xy><xyz>\n\n\n", "My lord,   the\u2581\u2581\u2581\u2581king  is", play[:400]]
+    texts = nasty_strings()[:60] + ["the king<mask> kingking ", "<x><xy><xyz>\n\n\n", play[:400]]
+    texts.append("My lord,   the\u2581\u2581\u2581\u2581king  is")
     models = [with_cases(name, trained_model(play, **options), texts, rng) for name, options in trained.items()]
     for index in range(20):
         letters, data = random_model(rng)

@@ -67,23 +67,45 @@ test("overflow saturates where there is no infinity and becomes infinite elsewhe
 });
 
 test("integers truncate toward zero, saturate, and turn NaN into 0", () => {
-  expect([...decode("i32", encode("i32", [2.9, -2.9, 1e38, -Infinity, NaN]))]).toEqual([2, -2, 2 ** 31 - 1, -(2 ** 31), 0]);
+  expect([...decode("i32", encode("i32", [2.9, -2.9, 1e38, -Infinity, NaN]))]).toEqual([
+    2,
+    -2,
+    2 ** 31 - 1,
+    -(2 ** 31),
+    0,
+  ]);
   expect([...decode("u8", encode("u8", [2.9, -2.9, 256, Infinity, NaN]))]).toEqual([2, 0, 255, 255, 0]);
 });
 
 test("bytes at any offset decode, and as many come out as go in", () => {
-  fc.assert(fc.property(fc.constantFrom(...dtypes), fc.array(fc.double({ noNaN: true }), { maxLength: 20 }), fc.nat({ max: 3 }), (dtype, values, shift) => {
-    const bytes = encode(dtype, values);
-    expect(bytes.byteLength).toBe(values.length * bytesPerElement[dtype]);
-    const moved = new Uint8Array(bytes.byteLength + shift);
-    moved.set(bytes, shift);
-    expect([...decode(dtype, moved.subarray(shift))]).toEqual([...decode(dtype, bytes)]);
-  }), times(100));
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...dtypes),
+      fc.array(fc.double({ noNaN: true }), { maxLength: 20 }),
+      fc.nat({ max: 3 }),
+      (dtype, values, shift) => {
+        const bytes = encode(dtype, values);
+        expect(bytes.byteLength).toBe(values.length * bytesPerElement[dtype]);
+        const moved = new Uint8Array(bytes.byteLength + shift);
+        moved.set(bytes, shift);
+        expect([...decode(dtype, moved.subarray(shift))]).toEqual([...decode(dtype, bytes)]);
+      }
+    ),
+    times(100)
+  );
 });
 
 test("rounding keeps the order of numbers", () => {
-  fc.assert(fc.property(fc.constantFrom(...dtypes.filter(isFloat)), fc.float({ noNaN: true }), fc.float({ noNaN: true }), (dtype, a, b) => {
-    const [low, high] = ordinals(dtype, [Math.min(a, b), Math.max(a, b)]);
-    expect(low).toBeLessThanOrEqual(high!);
-  }), times(300));
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...dtypes.filter(isFloat)),
+      fc.float({ noNaN: true }),
+      fc.float({ noNaN: true }),
+      (dtype, a, b) => {
+        const [low, high] = ordinals(dtype, [Math.min(a, b), Math.max(a, b)]);
+        expect(low).toBeLessThanOrEqual(high!);
+      }
+    ),
+    times(300)
+  );
 });

@@ -6,7 +6,7 @@ import { defineOp, type Op } from "./op.ts";
 import { formatShape } from "./shape.ts";
 import { own } from "./ownership.ts";
 import { scope } from "./scope.ts";
-import { paused, record, recording, Tape } from "./tape.ts";
+import { record, recording, sealed, Tape } from "./tape.ts";
 import { Tensor } from "./tensor.ts";
 import { leavesOf, mapTree, tensorsIn, type MapTree } from "./tree.ts";
 
@@ -94,11 +94,12 @@ export function pullback<Y extends readonly Tensor[]>(
 /** Makes `f` forget its activations: the forward pass keeps only the arguments, and the backward pass runs `f` again.
  *
  *  Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost".
- *  @param f a function of tensors, or trees of tensors, to one tensor; it must not read other differentiated tensors */
+ *  @param f a function of tensors, or trees of tensors, to one tensor
+ *  @throws GradientError when `f` reads a differentiated tensor that is not among its arguments */
 export function remat<R extends unknown[]>(f: (...args: R) => Tensor): (...args: R) => Tensor {
   return (...args) => {
     const x = tensorsIn(args);
-    const y = paused(() => scope(() => f(...args)));
+    const y = sealed(x, () => scope(() => f(...args)));
     record(rematOp((...inputs) => f(...(substitute(args, inputs) as R))), x, [y], null);
     return y;
   };

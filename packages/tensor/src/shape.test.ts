@@ -3,14 +3,27 @@ import fc from "fast-check";
 import { describe, expect, expectTypeOf, test } from "vitest";
 
 import { ShapeError } from "./errors.ts";
-import { broadcastShapes, broadcastStrides, checkShape, dims, formatShape, resolveAxis, sameShape, sizeOf, stridesOf } from "./shape.ts";
+import {
+  broadcastShapes,
+  broadcastStrides,
+  checkShape,
+  dims,
+  formatShape,
+  resolveAxis,
+  sameShape,
+  sizeOf,
+  stridesOf,
+} from "./shape.ts";
 
 test("strides step through a dense tensor in row-major order", () => {
   expect(stridesOf([2, 3, 4])).toEqual([12, 4, 1]);
   expect(stridesOf([])).toEqual([]);
-  fc.assert(fc.property(shapes({ minRank: 1 }), (shape) => {
-    expect(stridesOf(shape)[0]! * shape[0]!).toBe(sizeOf(shape));
-  }), times(100));
+  fc.assert(
+    fc.property(shapes({ minRank: 1 }), (shape) => {
+      expect(stridesOf(shape)[0]! * shape[0]!).toBe(sizeOf(shape));
+    }),
+    times(100)
+  );
 });
 
 describe("broadcasting", () => {
@@ -21,12 +34,15 @@ describe("broadcasting", () => {
   });
 
   test("does not depend on the order of the operands, and covers each of them", () => {
-    fc.assert(fc.property(broadcastable(2), ([a, b]) => {
-      const both = broadcastShapes("add", a!, b!);
-      expect(broadcastShapes("add", b!, a!)).toEqual(both);
-      expect(broadcastShapes("add", a!, both)).toEqual(both);
-      expect(broadcastStrides(a!, both)).toHaveLength(both.length);
-    }), times(200));
+    fc.assert(
+      fc.property(broadcastable(2), ([a, b]) => {
+        const both = broadcastShapes("add", a!, b!);
+        expect(broadcastShapes("add", b!, a!)).toEqual(both);
+        expect(broadcastShapes("add", a!, both)).toEqual(both);
+        expect(broadcastStrides(a!, both)).toHaveLength(both.length);
+      }),
+      times(200)
+    );
   });
 
   test("names function and shapes when they do not fit", () => {
@@ -39,14 +55,17 @@ describe("broadcasting", () => {
 });
 
 test("shapes must be whole numbers of a safe product", () => {
-  expect(() => checkShape("full", [2, -1])).toThrow("full: expected sizes that are whole numbers of at least 0, got [2, -1]");
+  expect(() => checkShape("full", [2, -1])).toThrow(
+    "full: expected sizes that are whole numbers of at least 0, got [2, -1]"
+  );
   for (const shape of [[1.5], [NaN], [2 ** 40, 2 ** 40]]) expect(() => checkShape("full", shape)).toThrow(ShapeError);
   expect(() => checkShape("full", [0, 5])).not.toThrow();
 });
 
 test("axes count from either end", () => {
   expect([resolveAxis("sum", 1, 3), resolveAxis("sum", -1, 3)]).toEqual([1, 2]);
-  for (const axis of [3, -4, 0.5]) expect(() => resolveAxis("sum", axis, 3)).toThrow(`sum: axis ${axis} is not one of the 3 axes`);
+  for (const axis of [3, -4, 0.5])
+    expect(() => resolveAxis("sum", axis, 3)).toThrow(`sum: axis ${axis} is not one of the 3 axes`);
 });
 
 test("dims names the axes, in value and in type", () => {

@@ -67,7 +67,8 @@ describe("valueAndGrad", () => {
   });
 
   test("stops where it is told to", async () => {
-    const [gradient] = await values(() => [t.valueAndGrad((x: t.Tensor) => t.sum(t.mul(x, t.stopGradient(x))))(vector(3, 4))[1]]);
+    const loss = (x: t.Tensor): t.Tensor => t.sum(t.mul(x, t.stopGradient(x)));
+    const [gradient] = await values(() => [t.valueAndGrad(loss)(vector(3, 4))[1]]);
     expect(gradient).toEqual([3, 4]);
   });
 
@@ -86,7 +87,8 @@ describe("valueAndGrad", () => {
     const broken: t.Op<readonly [t.Tensor], readonly [t.Tensor], null> = t.defineOp({
       name: "broken", infer: ([x]) => [x], vjp: () => { throw new Error("no rule"); }, decompose: ([x]) => [t.neg(x)],
     });
-    expect(() => t.scope(() => t.valueAndGrad((x: t.Tensor) => t.sum(t.run(broken, [t.exp(x)], null)[0]))(vector(1)))).toThrow("no rule");
+    const loss = (x: t.Tensor): t.Tensor => t.sum(t.run(broken, [t.exp(x)], null)[0]);
+    expect(() => t.scope(() => t.valueAndGrad(loss)(vector(1)))).toThrow("no rule");
   });
 
   test("differentiates its own gradients: x³ twice and thrice", async () => {
@@ -177,13 +179,21 @@ describe("memory", () => {
     expectClose(gradients.flat(), many.map((x) => 6 * x), { rtol: 1e-12 });
   });
 
-  test("activations go as the walk back passes them, and gradients that nobody asked for at once", () => {
+  test("remat refuses to lose the gradient of a tensor that it is not given", () => {
+    const hidden = (f: (w: t.Tensor) => t.Tensor): unknown => t.scope(() => t.valueAndGrad(f)(vector(1, 2)));
+    const message = "remat: mul reads a differentiated tensor that is not an argument of the function; pass it as one";
+    expect(() => hidden((w) => t.sum(t.remat((x: t.Tensor) => t.mul(x, w))(t.exp(w))))).toThrow(message);
+    const inner = (w: t.Tensor): ((y: t.Tensor) => t.Tensor) => t.remat((y: t.Tensor) => t.mul(y, w));
+    expect(() => hidden((w) => t.sum(t.remat((x: t.Tensor) => inner(w)(x))(t.exp(w))))).toThrow(message);
+    t.scope(() => { hidden((w) => t.sum(t.remat((x: t.Tensor) => t.mul(x, t.stopGradient(w)))(t.exp(w)))); });
+  });
+
+  test("a finished gradient leaves the loss and the gradients alone", () => {
     const before = device.liveBuffers;
     const [value, gradient] = t.scope(() => {
       const w = t.keep(vector(0.4, 0.9));
       const both = t.valueAndGrad(deep(layer))(w);
       w.dispose();
-      // The loss, its gradient, and what `deep` made on the way is gone.
       expect(device.liveBuffers).toBe(before + 2);
       return both;
     });
@@ -194,7 +204,8 @@ describe("memory", () => {
 test("tensors under differentiation cannot be written to", () => {
   const inPlace = [
     (x: t.Tensor) => t.assign(x, t.ones(device, [2])), (x: t.Tensor) => t.addInto(x, t.ones(device, [2])),
-    (x: t.Tensor) => t.scaleInto(x, t.full(device, [], 2)), (x: t.Tensor) => t.assignSlice(x, t.ones(device, [1]), 0, 0),
+    (x: t.Tensor) => t.scaleInto(x, t.full(device, [], 2)),
+    (x: t.Tensor) => t.assignSlice(x, t.ones(device, [1]), 0, 0),
   ];
   for (const write of inPlace) {
     expect(() => t.scope(() => t.valueAndGrad((x: t.Tensor) => {
@@ -205,11 +216,13 @@ test("tensors under differentiation cannot be written to", () => {
   expect(() => t.scope(() => t.valueAndGrad((x: t.Tensor) => {
     t.addInto(x, x);
     return t.sum(x);
-  })(vector(1)))).toThrow("addInto: cannot write in place while its tensors are differentiated; call it outside of valueAndGrad");
+  })(vector(1)))).toThrow("addInto: cannot write in place while its tensors are differentiated");
 });
 
 test("a loss that cannot be differentiated twice says so", () => {
-  const loss = (x: t.Tensor): t.Tensor => t.linearCrossEntropy(x, t.ones(device, [3, 2]), t.tensor(device, [1], [1], "i32"));
+  const loss = (x: t.Tensor): t.Tensor => (
+    t.linearCrossEntropy(x, t.ones(device, [3, 2]), t.tensor(device, [1], [1], "i32"))
+  );
   expect(() => t.scope(() => (
     t.valueAndGrad((x: t.Tensor) => t.sum(t.valueAndGrad(loss)(x)[1]))(t.ones(device, [1, 2]))
   ))).toThrow(t.GradientError);
@@ -227,6 +240,7 @@ test("pullback takes gradients of several results, and none for some", async () 
 test("leaves are visited in the order of their keys, with their paths", () => {
   using a = vector(1);
   using b = vector(2);
-  expect(t.leavesOf({ layers: [{ query: a }, null], head: b }).map((leaf) => leaf.path)).toEqual(["layers.0.query", "head"]);
+  const leaves = t.leavesOf({ layers: [{ query: a }, null], head: b });
+  expect(leaves.map((leaf) => leaf.path)).toEqual(["layers.0.query", "head"]);
   expect(() => t.leavesOf({ rate: 3 })).toThrow("tree: expected tensors, arrays and plain objects, got number at rate");
 });

@@ -42,6 +42,34 @@ export function paused<T>(f: () => T): T {
   return withTapes([], f);
 }
 
+interface Seal {
+  readonly tapes: readonly Tape[];
+  readonly inputs: ReadonlySet<number>;
+}
+
+let seals: readonly Seal[] = [];
+
+/** Runs `f` with no tape recording, as one op of the given inputs.
+ *  @throws GradientError when `f` reads another tensor that a tape tracks: its gradient would be lost */
+export function sealed<T>(inputs: readonly Tensor[], f: () => T): T {
+  const before = seals;
+  seals = [...seals, { tapes: active, inputs: new Set(inputs.map((tensor) => tensor.id)) }];
+  try {
+    return paused(f);
+  } finally {
+    seals = before;
+  }
+}
+
+function checkSeals(op: AnyOp, x: Inputs): void {
+  for (const { tapes, inputs } of seals) {
+    for (const tensor of x) {
+      if (tensor === null || !isFloat(tensor.dtype) || inputs.has(tensor.id) || !tapes.some((tape) => tape.tracks(tensor))) continue;
+      throw new GradientError(`remat: ${op.name} reads a differentiated tensor that is not an argument of the function; pass it as one`);
+    }
+  }
+}
+
 function withTapes<T>(tapes: readonly Tape[], f: () => T): T {
   const before = active;
   active = tapes;
@@ -61,6 +89,7 @@ export function isTracked(tensor: Tensor | null): boolean {
 /** Appends an op to every recording tape that tracks one of its inputs.
  *  @throws GradientError when the op has no gradient but returns floats that would need one */
 export function record(op: AnyOp, x: Inputs, y: Outputs, attrs: unknown): void {
+  checkSeals(op, x);
   for (const tape of active) {
     if (!x.some((tensor) => tape.tracks(tensor))) continue;
     const differentiable = y.filter((tensor) => isFloat(tensor.dtype));

@@ -6,7 +6,7 @@ export const axisSizes: fc.Arbitrary<number> = fc.oneof(
   { weight: 1, arbitrary: fc.constant(0) },
   { weight: 2, arbitrary: fc.constant(1) },
   { weight: 6, arbitrary: fc.integer({ min: 2, max: 6 }) },
-  { weight: 3, arbitrary: fc.constantFrom(7, 8, 9, 15, 16, 17, 31, 33, 64, 65, 127, 129) },
+  { weight: 3, arbitrary: fc.constantFrom(7, 8, 9, 15, 16, 17, 31, 33, 64, 65, 127, 129) }
 );
 
 /** Seeds for `hostTensor` and everything else that draws numbers. */
@@ -38,20 +38,27 @@ function shrinkTo(shape: Shape, maxSize: number): Shape {
 /** Several shapes that broadcast together: every axis of each may be 1, and leading axes may be absent. */
 export function broadcastable(count: number, limits: ShapeLimits = {}): fc.Arbitrary<readonly Shape[]> {
   return shapes(limits).chain((shape) => {
-    const one = fc.tuple(fc.nat({ max: shape.length }), fc.array(fc.boolean(), { minLength: shape.length, maxLength: shape.length }));
-    return fc.array(one, { minLength: count, maxLength: count }).map((choices) => choices.map(([drop, ones], i) => {
-      const stretched = shape.map((n, axis) => (ones[axis] && axis % count === i ? 1 : n));
-      // Axes may go missing from one operand alone, so that the others still span the shape.
-      return i === 0 ? stretched.slice(drop) : stretched;
-    }));
+    const one = fc.tuple(
+      fc.nat({ max: shape.length }),
+      fc.array(fc.boolean(), { minLength: shape.length, maxLength: shape.length })
+    );
+    return fc.array(one, { minLength: count, maxLength: count }).map((choices) =>
+      choices.map(([drop, ones], i) => {
+        const stretched = shape.map((n, axis) => (ones[axis] && axis % count === i ? 1 : n));
+        // Axes may go missing from one operand alone, so that the others still span the shape.
+        return i === 0 ? stretched.slice(drop) : stretched;
+      })
+    );
   });
 }
 
 /** A shape with one of its axes. */
-export function shapesWithAxis(limits: ShapeLimits = {}): fc.Arbitrary<{ readonly shape: Shape; readonly axis: number }> {
-  return shapes({ minRank: 1, ...limits }).chain((shape) => (
+export function shapesWithAxis(
+  limits: ShapeLimits = {}
+): fc.Arbitrary<{ readonly shape: Shape; readonly axis: number }> {
+  return shapes({ minRank: 1, ...limits }).chain((shape) =>
     fc.nat({ max: shape.length - 1 }).map((axis) => ({ shape, axis }))
-  ));
+  );
 }
 
 /** How often a property runs: the same cases every time, or ten times as many new ones when `DANU_SOAK` is set. */

@@ -6,7 +6,11 @@ export interface Closeness {
 
 /** Asserts that two lists of numbers agree element by element; NaN equals NaN, infinities equal only themselves.
  *  @throws Error with the worst index, both values and the number of misses */
-export function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, { rtol = 1e-5, atol = 0 }: Closeness = {}): void {
+export function expectClose(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  { rtol = 1e-5, atol = 0 }: Closeness = {}
+): void {
   if (actual.length !== expected.length) {
     throw new Error(`expected ${expected.length} values, got ${actual.length}`);
   }
@@ -24,8 +28,10 @@ export function expectClose(actual: ArrayLike<number>, expected: ArrayLike<numbe
   }
   if (misses === 0) return;
   const [got, want] = [actual[worst]!, expected[worst]!];
-  throw new Error(`${misses} of ${actual.length} values differ by more than ${atol} + ${rtol} · |expected|; worst at index ${worst}: `
-    + `expected ${want}, got ${got}, off by ${Math.abs(got - want)}`);
+  throw new Error(
+    `${misses} of ${actual.length} values differ by more than ${atol} + ${rtol} · |expected|; worst at index ${worst}: ` +
+      `expected ${want}, got ${got}, off by ${Math.abs(got - want)}`
+  );
 }
 
 function excessOf(actual: number, expected: number, rtol: number, atol: number): number {

@@ -24,7 +24,10 @@ export interface GoldenAdamw {
   readonly op: "adamw";
   readonly name: string;
   readonly attributes: {
-    readonly learningRate: number; readonly betas: readonly [number, number]; readonly epsilon: number; readonly weightDecay: number;
+    readonly learningRate: number;
+    readonly betas: readonly [number, number];
+    readonly epsilon: number;
+    readonly weightDecay: number;
   };
   readonly parameter: GoldenTensor;
   readonly gradients: GoldenTensor;
@@ -72,7 +75,13 @@ export function goldenAdamw(): readonly GoldenAdamw[] {
 /** The golden table of roundings. */
 export function goldenConversions(): readonly GoldenConversion[] {
   return opsFile().conversions.rows.map((row) => {
-    const [f32, bf16, f16, f8e4m3, f8e5m2] = row.split(" ").map((code) => Number.parseInt(code, 16)) as [number, number, number, number, number];
+    const [f32, bf16, f16, f8e4m3, f8e5m2] = row.split(" ").map((code) => Number.parseInt(code, 16)) as [
+      number,
+      number,
+      number,
+      number,
+      number
+    ];
     return { f32, bf16, f16, f8e4m3, f8e5m2 };
   });
 }
@@ -80,5 +89,7 @@ export function goldenConversions(): readonly GoldenConversion[] {
 /** The float32 bit pattern of each of the 256 codes of an 8-bit float. */
 export function goldenDecoded(dtype: "f8e4m3" | "f8e5m2"): readonly number[] {
   const key = dtype === "f8e4m3" ? "float8_e4m3fn" : "float8_e5m2";
-  return opsFile().conversions.decoded[key]!.split(" ").map((code) => Number.parseInt(code, 16));
+  return opsFile()
+    .conversions.decoded[key]!.split(" ")
+    .map((code) => Number.parseInt(code, 16));
 }

@@ -1,4 +1,4 @@
-import { disposeTree, isFloat, mul, pullback, referenceDevice, scope, sum, type Tensor } from "@danu/tensor";
+import { disposeTree, formatShape, isFloat, mul, pullback, referenceDevice, scope, sum, type Tensor } from "@danu/tensor";
 
 import { expectClose, type Closeness } from "./expect-close.ts";
 import { hostTensor, upload, type HostTensor } from "./host-tensor.ts";
@@ -39,7 +39,9 @@ export async function gradcheck(
     const expected: number[] = [];
     for (const [j, value] of input.values.entries()) {
       const h = step * (1 + Math.abs(value));
-      const moved = (by: number): HostTensor[] => inputs.with(i, { ...input, values: input.values.with(j, value + by) });
+      const moved = (by: number): HostTensor[] => (
+        inputs.with(i, { ...input, values: input.values.with(j, value + by) })
+      );
       expected.push((await at(moved(h)) - await at(moved(-h))) / (2 * h));
     }
     const gradient = gradients[i] ?? null;
@@ -47,7 +49,8 @@ export async function gradcheck(
     try {
       expectClose(actual, expected, { rtol, atol });
     } catch (error) {
-      throw new Error(`gradient of input ${i} [${input.shape.join(", ")}]: ${(error as Error).message}`, { cause: error });
+      const { message } = error as Error;
+      throw new Error(`gradient of input ${i} ${formatShape(input.shape)}: ${message}`, { cause: error });
     }
   }
   disposeTree(gradients.filter((gradient) => gradient !== null));

@@ -1,4 +1,14 @@
-import { decode, encode, isFloat, sizeOf, tensor, type Device, type DType, type Shape, type Tensor } from "@danu/tensor";
+import {
+  decode,
+  encode,
+  isFloat,
+  sizeOf,
+  tensor,
+  type Device,
+  type DType,
+  type Shape,
+  type Tensor,
+} from "@danu/tensor";
 
 import { normal, randomSource } from "./random.ts";
 
@@ -15,14 +25,16 @@ export type Palette = "moderate" | "wide" | "positive" | "adversarial";
 
 const subtleFloats: readonly number[] = [
   NaN, 0, -0, Infinity, -Infinity, 1, -1, 1e38, -1e38, 3.4028234663852886e38, -3.4028234663852886e38, 1e-38, -1e-38,
-  2 ** -126, 2 ** -149, -(2 ** -149), 2 ** -133, 65504, 65520, 448, 464, 57344, 61440, 2 ** -24, 2 ** -25, 2 ** -14, 2 ** -9,
-  2 ** -10, 2 ** -16, 2 ** -17, 1 + 2 ** -23, 1 - 2 ** -24,
+  2 ** -126, 2 ** -133, 2 ** -149, -(2 ** -149), 65504, 65520, 448, 464, 57344, 61440, 2 ** -9, 2 ** -10, 2 ** -14,
+  2 ** -16, 2 ** -17, 2 ** -24, 2 ** -25, 1 + 2 ** -23, 1 - 2 ** -24, 255.5, -0.5, 0.5, 1.5, 2.5, 88.5, -88.5, -104, 127,
+  2147483648, -2147483904,
   // Halfway between neighbours of bf16, f16, e4m3 and e5m2, below and above an even one.
-  1 + 2 ** -8, 1 + 3 * 2 ** -8, 1 + 2 ** -11, 1 + 3 * 2 ** -11, 1.0625, 1.1875, 1.125, 1.375, -1.0625, -1.125,
-  1 + 2 ** -8 + 2 ** -23, 1 + 2 ** -8 - 2 ** -23, 255.5, -0.5, 0.5, 1.5, 2.5, 88.5, -88.5, -104, 127, 2147483648, -2147483904,
+  1 + 2 ** -8, 1 + 3 * 2 ** -8, 1 + 2 ** -8 + 2 ** -23, 1 + 2 ** -8 - 2 ** -23, 1 + 2 ** -11, 1 + 3 * 2 ** -11,
+  1.0625, 1.1875, 1.125, 1.375, -1.0625, -1.125,
 ];
 const subtleIntegers: readonly number[] = [
-  0, 1, -1, 2, 127, 128, 255, 256, 2 ** 24 + 1, 2 ** 24 + 3, -(2 ** 24) - 1, 65537, 46341, 2 ** 31 - 1, -(2 ** 31), -(2 ** 31) + 1,
+  0, 1, -1, 2, 127, 128, 255, 256, 2 ** 24 + 1, 2 ** 24 + 3, -(2 ** 24) - 1, 65537, 46341,
+  2 ** 31 - 1, -(2 ** 31), -(2 ** 31) + 1,
 ];
 
 /** The values an implementation of `dtype` is likeliest to get wrong, rounded to it. */

@@ -1,13 +1,38 @@
 export { axisSizes, broadcastable, seeds, shapes, shapesWithAxis, times, type ShapeLimits } from "./arbitraries.ts";
-export { hostIntegers, hostTensor, rounded, subtleValues, upload, type HostTensor, type Palette } from "./host-tensor.ts";
+export {
+  hostIntegers,
+  hostTensor,
+  rounded,
+  subtleValues,
+  upload,
+  type HostTensor,
+  type Palette,
+} from "./host-tensor.ts";
 export { normal, randomSource } from "./random.ts";
 export { ordinals } from "./ulps.ts";
 export { expectClose, type Closeness } from "./expect-close.ts";
 export { gradcheck, type GradcheckOptions } from "./gradcheck.ts";
 export {
-  goldenAdamw, goldenCases, goldenConversions, goldenDecoded, goldenJson, goldenPath,
-  type GoldenAdamw, type GoldenCase, type GoldenConversion, type GoldenTensor,
+  goldenAdamw,
+  goldenCases,
+  goldenConversions,
+  goldenDecoded,
+  goldenJson,
+  goldenPath,
+  type GoldenAdamw,
+  type GoldenCase,
+  type GoldenConversion,
+  type GoldenTensor,
 } from "./golden.ts";
-export { conformanceCase, type Bound, type CaseFor, type CaseOf, type ConformanceCase, type HostInputs, type Sample, type Slack } from "./conformance/case.ts";
+export {
+  conformanceCase,
+  type Bound,
+  type CaseFor,
+  type CaseOf,
+  type ConformanceCase,
+  type HostInputs,
+  type Sample,
+  type Slack,
+} from "./conformance/case.ts";
 export { expectWithin } from "./conformance/compare.ts";
 export { conformance, type ConformanceOptions, type Skip } from "./conformance/suite.ts";

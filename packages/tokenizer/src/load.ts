@@ -7,7 +7,8 @@ const OPENING_BRACE = 0x7b;
 
 /** Reads a tokenizer file, recognised by its content: at present a SentencePiece `.model` of type BPE.
  *  @param bytes the whole file
- *  @throws TokenizerError `malformed-model` if the file breaks its format, `unsupported-model` if it is of another kind */
+ *  @throws TokenizerError `malformed-model` if the file breaks its format, `unsupported-model` if it is of another
+ *  kind */
 export function loadTokenizer(bytes: Uint8Array): Tokenizer {
   if (looksLikeJson(bytes)) {
     throw new TokenizerError(

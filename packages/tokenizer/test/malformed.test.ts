@@ -4,6 +4,7 @@ import { loadTokenizer, TokenizerError } from "../src/index.ts";
 import { byteNames, field, hasData, modelBytes, readData, special, varint } from "./support.ts";
 
 const letters = [..."abc\u2581"].map((spelling, i) => ({ spelling, score: -i }));
+const fallback = { byteFallback: true };
 const good = modelBytes([...special, ...byteNames, ...letters], { byteFallback: true });
 
 /** Loads bytes that may be broken. @returns the error's code, or "loaded"; any other error fails the test */
@@ -39,8 +40,8 @@ describe("files that are not a usable model", () => {
     ["an unused piece", modelBytes([...special, { spelling: "a", kind: 5 }]), "unsupported-model", /unused/],
     ["a control letter", modelBytes([...special, { spelling: "a", kind: 3 }]), "unsupported-model", /control pieces/],
     ["byte pieces without fallback", modelBytes([...special, ...byteNames]), "malformed-model", /byte_fallback/],
-    ["255 bytes", modelBytes([...special, ...byteNames.slice(1)], { byteFallback: true }), "malformed-model", /got 255/],
-    ["a byte of no value", modelBytes([{ spelling: "<0x1>", kind: 6 }], { byteFallback: true }), "malformed-model", /to <0xFF>/],
+    ["255 bytes", modelBytes([...special, ...byteNames.slice(1)], fallback), "malformed-model", /got 255/],
+    ["a byte of no value", modelBytes([{ spelling: "<0x1>", kind: 6 }], fallback), "malformed-model", /to <0xFF>/],
     ["invalid UTF-8", Uint8Array.of(...field(1, field(1, [0xff])), ...good), "malformed-model", /pieces in UTF-8/],
     ["a length past the end", Uint8Array.from([10, ...varint(2 ** 40), 1]), "malformed-model", /at most 1 more bytes/],
     ["a varint of 11 bytes", new Uint8Array(11).fill(0xff), "malformed-model", /varint of at most 10/],

@@ -91,7 +91,7 @@ struct SpanOperands {
 /// One block of queries against the keys [key0, keyEnd) of the span that begins at `spanKey`.
 template <class T, class Operands = OperandsOf<T>>
 void backwardBlock(const BackwardCall<T>& call, int64_t pairIndex, const QueryBlock& block, const SpanOperands& span,
-                   int64_t spanKey, int64_t key0, int64_t keyEnd, float* dQ, bool fresh) {
+                   int64_t spanKey, int64_t key0, int64_t keyEnd, int64_t rowEnd, float* dQ, bool fresh) {
   using Multiply = typename Operands::Multiply;
   constexpr bool pairs = Operands::perUnit == 2;
   auto& scratch = *static_cast<BackwardScratch<Operands>*>(workerScratch());
@@ -102,6 +102,10 @@ void backwardBlock(const BackwardCall<T>& call, int64_t pairIndex, const QueryBl
   const int laneDepth = int(unitsOf<Operands>(block.rows));
   prepareRows<Operands, T>(scratch.qDepth, scratch.qRows, scratch.rows, {shape, pair, call.q}, block);
   prepareRows<Operands, T>(scratch.dODepth, scratch.dORows, scratch.rows, {shape, pair, call.dO}, block);
+  // The next block comes from far away, while this one is computed.
+  int64_t next = block.row0 + queryLanes, nextEnd = std::min(next + queryLanes, rowEnd);
+  QueryRows<const T>(shape, pair, call.q).prefetch(next, nextEnd);
+  QueryRows<const T>(shape, pair, call.dO).prefetch(next, nextEnd);
   loadStatistics(call, pairIndex, block, scratch.statistics);
   GradientOperands out{scratch.weightRows, scratch.gradientRows, scratch.gradientDepth};
   const Unit* weights = pairs ? scratch.weightRows : (Unit*)scratch.scores;
@@ -162,8 +166,8 @@ void backwardTile(const BackwardCall<T>& call, int64_t pairIndex, int64_t keySpa
       span.kDepth = Operands::perUnit == 1 ? span.k : keysAsDepth<Operands>(scratch.keyPairs, k, spanKey, count, D);
       loaded = true;
     }
-    backwardBlock(call, pairIndex, block, span, spanKey, key0, keyEnd, call.dQPanel(pairIndex, querySpan, i),
-                  keySpan == querySpan);
+    backwardBlock(call, pairIndex, block, span, spanKey, key0, keyEnd, rowEnd,
+                  call.dQPanel(pairIndex, querySpan, i), keySpan == querySpan);
   }
 }
 

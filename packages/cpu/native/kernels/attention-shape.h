@@ -61,6 +61,16 @@ struct QueryRows {
         D(shape.D) {}
 
   T* operator[](int64_t row) const { return base + (row / group) * positionStride + (row % group) * D; }
+
+  /// Asks for the positions of rows [row, rowEnd); the heads of a group lie side by side.
+  void prefetch(int64_t row, int64_t rowEnd) const {
+    constexpr int64_t line = 64;
+    int64_t bytes = group * D * int64_t(sizeof(T));
+    for (int64_t position = row / group; position * group < rowEnd; position++) {
+      const char* start = (const char*)(base + position * positionStride);
+      for (int64_t at = 0; at < bytes; at += line) __builtin_prefetch(start + at, 0, 2);
+    }
+  }
 };
 
 /// The keys of one key-value head in an array [B, S, keyValueHeads, D].

@@ -7,6 +7,8 @@
 
 namespace danu {
 
+constexpr int64_t prefetchRows = 16;  // rows of memory that packing asks for ahead
+
 /// Elements read from a matrix of T for tiles of Step: f32 as it is, bf16 widened to f32, or bf16 in pairs along k.
 template <class Step, class T>
 struct ElementReader {
@@ -95,23 +97,36 @@ void packAlongK(const T* source, int64_t stride, int columns, int64_t positions,
   }
 }
 
-/// Packs columns that are neighbours in memory: column c, position p at `source[p * stride + c]`.
-/// Target [steps][width], zero where there is no column and past the end of k.
+/// Columns that are neighbours in memory, and where they go; both pointers move on as rows are packed.
+template <class T>
+struct Strip {
+  const T* source;   // column 0 at position 0
+  uint32_t* target;  // [steps][width], zero where there is no column and past the end of k
+  int columns;
+  int width;
+};
+
+/// Packs strips that lie side by side, position after position: position p of a strip is at `source[p * stride]`. Going
+/// along the rows of memory rather than down one strip keeps rows a power of two apart from evicting each other.
 template <class Step, class T>
-void packAcrossK(const T* source, int64_t stride, int columns, int64_t positions, uint32_t* target, int width) {
+void packAcrossK(Strip<T>* strips, int count, int64_t stride, int64_t positions) {
   for (int64_t position = 0; position < positions; position += Step::depth) {
-    const T* row = source + position * stride;
-    const T* next = Step::depth == 2 && position + 1 < positions ? row + stride : nullptr;
-    for (int first = 0; first < width; first += W) {
-      const int lanes = std::clamp(columns - first, 0, W);
-      vu elements = lanes == 0 ? vu{} : ElementReader<Step, T>::acrossK(row + first, next ? next + first : nullptr, lanes);
-      if (first + W <= width) {
-        *(vuUnaligned*)(target + first) = elements;
-      } else {
-        storeBits(target + first, elements, width - first);
+    const bool paired = Step::depth == 2 && position + 1 < positions;
+    for (Strip<T>* strip = strips; strip < strips + count; strip++) {
+      for (int first = 0; first < strip->width; first += W) {
+        const T* source = strip->source + first;
+        const int lanes = std::clamp(strip->columns - first, 0, W);
+        vu elements = lanes == 0 ? vu{} : ElementReader<Step, T>::acrossK(source, paired ? source + stride : nullptr, lanes);
+        if (first + W <= strip->width) {
+          *(vuUnaligned*)(strip->target + first) = elements;
+        } else {
+          storeBits(strip->target + first, elements, strip->width - first);
+        }
       }
+      __builtin_prefetch(strip->source + prefetchRows * stride);
+      strip->source += Step::depth * stride;
+      strip->target += strip->width;
     }
-    target += width;
   }
 }
 

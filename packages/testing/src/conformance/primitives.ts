@@ -8,5 +8,6 @@ import { productCases } from "./products.ts";
 const cases: PrimitiveCases = { ...elementwiseCases, ...movementCases, ...productCases };
 
 /** Cases of the ops that every device must have. */
-export const primitiveCases: readonly ConformanceCase[] = (Object.keys(primitives) as (keyof typeof primitives)[])
-  .map((name) => conformanceCase(primitives[name], cases[name] as never));
+export const primitiveCases: readonly ConformanceCase[] = (Object.keys(primitives) as (keyof typeof primitives)[]).map(
+  (name) => conformanceCase(primitives[name], cases[name] as never)
+);

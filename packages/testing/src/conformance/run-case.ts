@@ -1,6 +1,19 @@
 import {
-  disposeTree, isFloat, pullback, run, runUpdate, scope, tensor,
-  type AnyOp, type AnyUpdate, type Device, type DType, type Inputs, type Shape, type Tensor, type Values,
+  disposeTree,
+  isFloat,
+  pullback,
+  run,
+  runUpdate,
+  scope,
+  tensor,
+  type AnyOp,
+  type AnyUpdate,
+  type Device,
+  type DType,
+  type Inputs,
+  type Shape,
+  type Tensor,
+  type Values,
 } from "@danu/tensor";
 
 import { hostTensor, upload, type HostTensor } from "../host-tensor.ts";
@@ -21,19 +34,26 @@ export function isOp(op: AnyOp | AnyUpdate): op is AnyOp {
 
 /** Runs an op on a device and reads its outputs; that of an in-place op is its first tensor. */
 export async function outputsOf(device: Device, op: AnyOp | AnyUpdate, sample: Sample): Promise<Output[]> {
-  return readAll(device, scope(() => {
-    const x = uploadAll(device, sample.x);
-    if (isOp(op)) return run(op, x, sample.attrs) as readonly Tensor[];
-    runUpdate(op, x, sample.attrs);
-    return [x[0]!];
-  }));
+  return readAll(
+    device,
+    scope(() => {
+      const x = uploadAll(device, sample.x);
+      if (isOp(op)) return run(op, x, sample.attrs) as readonly Tensor[];
+      runUpdate(op, x, sample.attrs);
+      return [x[0]!];
+    })
+  );
 }
 
 /** Gradients of the inputs from a fixed random gradient of the first output; null where there is none.
  *  @param how `rule`: the op's own gradient; `decomposition`: the tape's gradient of its decomposition
  *  @param g what to make of the random numbers */
 export async function gradientsOf(
-  device: Device, op: AnyOp, sample: Sample, how: "rule" | "decomposition", g: (value: number) => number = (value) => value,
+  device: Device,
+  op: AnyOp,
+  sample: Sample,
+  how: "rule" | "decomposition",
+  g: (value: number) => number = (value) => value
 ): Promise<(Output | null)[]> {
   const f = (...x: Tensor[]): readonly Tensor[] => {
     let next = 0;
@@ -42,13 +62,19 @@ export async function gradientsOf(
   };
   const gradients = scope(() => {
     const x = uploadAll(device, sample.x);
-    const { y, pull } = pullback(f, x.filter((input) => input !== null));
+    const { y, pull } = pullback(
+      f,
+      x.filter((input) => input !== null)
+    );
     const [first] = y as readonly [Tensor];
     // Values of the coarsest type are the same in every dtype, so that device and oracle start from one gradient.
     const values = hostTensor("f8e4m3", first.shape, 99).values.map(g);
     return pull([tensor(device, values, first.shape, first.dtype), ...y.slice(1).map(() => null)]);
   });
-  const present = await readAll(device, gradients.filter((gradient) => gradient !== null));
+  const present = await readAll(
+    device,
+    gradients.filter((gradient) => gradient !== null)
+  );
   let next = 0;
   let argument = 0;
   return sample.x.map((input) => (input === null || gradients[argument++] === null ? null : present[next++]!));
@@ -56,15 +82,15 @@ export async function gradientsOf(
 
 /** The same call for an oracle: every float in double precision, from the same values. */
 export function exactly(sample: Sample): Sample {
-  const widen = (x: HostTensor | null): HostTensor | null => (x !== null && isFloat(x.dtype) ? { ...x, dtype: "f32" } : x);
+  const widen = (x: HostTensor | null): HostTensor | null =>
+    x !== null && isFloat(x.dtype) ? { ...x, dtype: "f32" } : x;
   return { x: sample.x.map(widen), attrs: sample.exactAttrs ?? sample.attrs };
 }
 
 /** The same call with the absolute values of all floats. */
 export function absolutely(sample: Sample): Sample {
-  const positive = (x: HostTensor | null): HostTensor | null => (
-    x !== null && isFloat(x.dtype) ? { ...x, values: x.values.map(Math.abs) } : x
-  );
+  const positive = (x: HostTensor | null): HostTensor | null =>
+    x !== null && isFloat(x.dtype) ? { ...x, values: x.values.map(Math.abs) } : x;
   return { ...sample, x: sample.x.map(positive) };
 }
 

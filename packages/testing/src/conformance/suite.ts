@@ -1,5 +1,6 @@
 import {
-  DeviceError, decode, dtypes, primitives, referenceDevice, tensor, tensorFromBytes, type Device, type DType,
+  DeviceError, decode, dtypes, formatShape, primitives, referenceDevice, tensor, tensorFromBytes,
+  type Device, type DType,
 } from "@danu/tensor";
 import * as allOfTensor from "@danu/tensor";
 import fc from "fast-check";
@@ -7,11 +8,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 
 import { times } from "../arbitraries.ts";
 import { hostTensor, upload, type HostTensor } from "../host-tensor.ts";
-import type { Bound, ConformanceCase, Sample } from "./case.ts";
-import { expectWithin } from "./compare.ts";
+import type { ConformanceCase, Sample } from "./case.ts";
+import { checkGradients, checkOutputs } from "./check.ts";
 import { fusedCases } from "./fused.ts";
 import { primitiveCases } from "./primitives.ts";
-import { absolutely, exactly, gradientsOf, isOp, outputsOf, type Output } from "./run-case.ts";
+import { outputsOf } from "./run-case.ts";
 
 /** Ops that a device is known not to run, or not rightly; they show as skipped tests. */
 export interface Skip {
@@ -33,7 +34,9 @@ export interface ConformanceOptions {
 /** Declares the tests that make a device a device: every op of @danu/tensor against the reference device in double
  *  precision, over random shapes and adversarial values, with equal bits on every run and no memory left behind. */
 export function conformance(
-  name: string, makeDevice: () => Device | Promise<Device>, { skip = [], cases = [], runs = 20 }: ConformanceOptions = {},
+  name: string,
+  makeDevice: () => Device | Promise<Device>,
+  { skip = [], cases = [], runs = 20 }: ConformanceOptions = {},
 ): void {
   const all = [...primitiveCases, ...fusedCases, ...cases];
   describe(`conformance of ${name}`, () => {
@@ -63,23 +66,25 @@ export function conformance(
     });
 
     for (const tests of all) {
+      const skipOf = (dtype: DType | null): Skip | undefined => skip.find((entry) => (
+        entry.ops.includes(tests.op.name) && (dtype === null ? entry.dtypes === undefined : (entry.dtypes ?? dtypes).includes(dtype))
+      ));
+      const property = (dtype: DType, check: typeof checkOutputs) => async (): Promise<void> => {
+        const samples = tests.sample(dtype).map(printable);
+        await fc.assert(fc.asyncProperty(samples, (sample) => check(device, oracle, tests, sample)), times(runs));
+      };
+      const declare = (title: string, dtype: DType | null, run: () => Promise<void>): void => {
+        const skipped = skipOf(dtype);
+        test.skipIf(skipped)(skipped === undefined ? title : `${title}: ${skipped.reason}`, run);
+      };
       describe(tests.op.name, () => {
         for (const dtype of tests.dtypes) {
-          const skipped = skip.find((entry) => entry.ops.includes(tests.op.name) && (entry.dtypes ?? dtypes).includes(dtype));
-          test.skipIf(skipped)(skipped === undefined ? dtype : `${dtype}: ${skipped.reason}`, async () => {
-            const samples = tests.sample(dtype).map(printable);
-            await fc.assert(fc.asyncProperty(samples, (sample) => checkOutputs(device, oracle, tests, sample)), times(runs));
-          });
-          if (tests.gradient === undefined) continue;
-          test.skipIf(skipped)(skipped === undefined ? `${dtype} gradient` : `${dtype} gradient: ${skipped.reason}`, async () => {
-            const samples = tests.sample(dtype).map(printable);
-            await fc.assert(fc.asyncProperty(samples, (sample) => checkGradients(device, oracle, tests, sample)), times(runs));
-          });
+          declare(dtype, dtype, property(dtype, checkOutputs));
+          if (tests.gradient !== undefined) declare(`${dtype} gradient`, dtype, property(dtype, checkGradients));
         }
         const { failing } = tests;
         if (failing === undefined) return;
-        const skipped = skip.find((entry) => entry.ops.includes(tests.op.name) && entry.dtypes === undefined);
-        test.skipIf(skipped)("a failure surfaces at the next read, and only there", async () => {
+        declare("a failure surfaces at the next read, and only there", null, async () => {
           await expect(outputsOf(device, tests.op, failing())).rejects.toThrow(DeviceError);
           using healthy = tensor(device, [1]);
           expect(await healthy.item()).toBe(1);
@@ -89,58 +94,10 @@ export function conformance(
   });
 }
 
-async function checkOutputs(device: Device, oracle: Device, tests: ConformanceCase, sample: Sample): Promise<void> {
-  const { op } = tests;
-  const actual = await outputsOf(device, op, sample);
-  const repeated = await outputsOf(device, op, sample);
-  const expected = await outputsOf(oracle, op, exactly(sample));
-  const bounds = boundsOf(tests.bound(sample), actual.length);
-  const magnitudes = bounds.some(needsMagnitudes) ? await outputsOf(oracle, op, exactly(absolutely(sample))) : null;
-  actual.forEach((output, i) => {
-    const name = `${op.name} output ${i}`;
-    expect(output.shape, `shape of ${name}`).toEqual(expected[i]!.shape);
-    expect(Buffer.compare(output.bytes, repeated[i]!.bytes), `${name} has the same bits in a second run`).toBe(0);
-    expectWithin(name, output.dtype, output.values, expected[i]!.values, bounds[i]!, magnitudes?.[i]!.values ?? null);
-  });
-  if (isOp(op)) expect(actual.map((y) => y.dtype), "dtypes").toEqual(inferredDtypes(device, tests, sample));
-}
-
-async function checkGradients(device: Device, oracle: Device, tests: ConformanceCase, sample: Sample): Promise<void> {
-  const { op } = tests;
-  if (!isOp(op)) throw new Error(`${op.name}: an op that writes in place has no gradient to test`);
-  const actual = await gradientsOf(device, op, sample, "rule");
-  const how = op.decompose === null ? "rule" : "decomposition";
-  const expected = await gradientsOf(oracle, op, exactly(sample), how);
-  const bounds = tests.gradient!(sample);
-  const magnitudes = bounds.some(needsMagnitudes) ? await gradientsOf(oracle, op, exactly(absolutely(sample)), how, Math.abs) : null;
-  actual.forEach((gradient, i) => {
-    const exact: Output | null = expected[i]!;
-    expect(gradient === null, `gradient ${i} is absent`).toBe(exact === null);
-    if (gradient === null || exact === null) return;
-    expect(gradient.shape, `shape of gradient ${i}`).toEqual(exact.shape);
-    expectWithin(`${op.name} gradient ${i}`, gradient.dtype, gradient.values, exact.values, bounds[i]!, magnitudes?.[i]?.values ?? null);
-  });
-}
-
-function inferredDtypes(device: Device, { op }: ConformanceCase, sample: Sample): DType[] {
-  const x = sample.x.map((input) => (input === null ? null : upload(device, input)));
-  try {
-    return isOp(op) ? (op.infer(x, sample.attrs) as readonly { dtype: DType }[]).map((spec) => spec.dtype) : [];
-  } finally {
-    for (const input of x) input?.dispose();
-  }
-}
-
-function boundsOf(bound: Bound | readonly Bound[], count: number): readonly Bound[] {
-  return typeof bound === "object" && "length" in bound ? bound : Array.from({ length: count }, () => bound);
-}
-
-function needsMagnitudes(bound: Bound): boolean {
-  return typeof bound === "object" && bound.sum !== undefined;
-}
-
-/** A counterexample in one line; its values follow from shapes and seed. */
+/** A counterexample in one line. */
 function printable(sample: Sample): Sample {
-  const show = (x: HostTensor | null): string => (x === null ? "null" : `${x.dtype} [${x.shape.join(", ")}] {${x.values.slice(0, 8).join(", ")}…}`);
-  return Object.assign(sample, { [fc.toStringMethod]: () => `x: ${sample.x.map(show).join(", ")}; attrs: ${JSON.stringify(sample.attrs)}` });
+  const values = (x: HostTensor): string => (x.values.length > 8 ? `${x.values.slice(0, 8).join(", ")}, …` : x.values.join(", "));
+  const show = (x: HostTensor | null): string => (x === null ? "null" : `${x.dtype} ${formatShape(x.shape)} {${values(x)}}`);
+  const line = (): string => `x: ${sample.x.map(show).join(", ")}; attrs: ${JSON.stringify(sample.attrs)}`;
+  return Object.assign(sample, { [fc.toStringMethod]: line });
 }

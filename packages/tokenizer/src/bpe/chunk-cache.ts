@@ -38,10 +38,10 @@ export class ChunkCache {
     return false;
   }
 
-  /** Remembers that `bytes[start … end)` gives `ids[from … to)`; at most `LONGEST_CACHED` bytes. */
-  remember(hash: number, bytes: Uint8Array, start: number, end: number, ids: Int32Array, from: number, to: number): void {
+  /** Remembers that `bytes[start … end)` gives `ids`; at most `LONGEST_CACHED` bytes. */
+  remember(hash: number, bytes: Uint8Array, start: number, end: number, ids: Int32Array): void {
     const length = end - start;
-    const count = to - from;
+    const count = ids.length;
     if (this.#keysUsed + length > KEY_BYTES || this.#idsUsed + count > VALUE_IDS) this.#clear();
     const at = this.#placeFor(hash) * STRIDE;
     const slots = this.#slots;
@@ -50,11 +50,12 @@ export class ChunkCache {
     slots[at + 2] = length | (count << 8);
     for (let i = start; i < end; i++) this.#keys[this.#keysUsed++] = bytes[i]!;
     if (count === 1) {
-      slots[at + 3] = ids[from]!;
+      slots[at + 3] = ids[0]!;
       return;
     }
     slots[at + 3] = this.#idsUsed;
-    for (let i = from; i < to; i++) this.#ids[this.#idsUsed++] = ids[i]!;
+    this.#ids.set(ids, this.#idsUsed);
+    this.#idsUsed += count;
   }
 
   #append(count: number, value: number, out: IdBuffer): void {

@@ -27,7 +27,7 @@ function run(encode: BpeEncoder["encode"], bytes: Uint8Array): number[] {
   return [...out.values.subarray(0, out.length)];
 }
 
-/** The definition, in the words of the original: of all neighbours that join to a piece, the best, then the leftmost. */
+/** The definition: of all neighbours that join to a piece, the best, and the leftmost of equals. */
 function byDefinition(pieces: readonly Piece[], input: string): string[] {
   const scores = new Map(pieces.map((piece) => [piece.spelling.replaceAll("\u2581", " "), piece.score ?? 0]));
   const symbols = [...input];

@@ -12,8 +12,8 @@ export interface BpeModel {
   readonly merges: Merges;
   /** `[65536]`, 1 at `last << 8 | first` if some merge may span a boundary between those two bytes. */
   readonly joins: Uint8Array;
-  /** Splits `bytes[start … end)` into symbols to merge: fills `ids` (−1 for one that never merges) and `starts` (its
-   *  first byte). @returns how many; at most one a byte */
+  /** Splits `bytes[start … end)` into symbols to merge: fills `ids` (−1 for one that never merges) and `starts`
+   *  (its first byte). @returns how many; at most one a byte */
   split(bytes: Uint8Array, start: number, end: number, ids: Int32Array, starts: Int32Array): number;
   /** Appends the ids of a symbol left by the merges; at most three a byte. @param start where it begins in `bytes` */
   emit(symbol: number, bytes: Uint8Array, start: number, out: IdBuffer): void;
@@ -61,7 +61,7 @@ export class BpeEncoder {
       if (cache.recall(hash, bytes, chunk, at, out)) continue;
       const from = out.length;
       this.#encodeChunk(bytes, chunk, at, out);
-      cache.remember(hash, bytes, chunk, at, out.values, from, out.length);
+      cache.remember(hash, bytes, chunk, at, out.values.subarray(from, out.length));
     }
   }
 

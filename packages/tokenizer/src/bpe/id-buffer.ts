@@ -13,6 +13,12 @@ export class IdBuffer {
     this.values = larger;
   }
 
+  /** Empties the buffer and gives its memory back. */
+  release(): void {
+    this.values = new Int32Array(1024);
+    this.length = 0;
+  }
+
   /** Appends one id. */
   push(id: number): void {
     this.reserve(1);

@@ -118,7 +118,7 @@ export class PieceTable {
     let slot = slotOf(this.#hashes[id]!) & mask;
     for (let probes = 0; slots[slot] !== 0; probes++) {
       if (probes > LONGEST_PROBE) {
-        const message = `tokenizer vocabulary: over ${LONGEST_PROBE} pieces share one hash: the file was made to be slow`;
+        const message = `tokenizer model: over ${LONGEST_PROBE} pieces share one hash: the file was made to be slow`;
         throw new TokenizerError("malformed-model", message);
       }
       slot = (slot + 1) & mask;

@@ -72,7 +72,8 @@ export function parseModel(file: Uint8Array): SentencePieceModel {
   const ends = arrays.ends.slice(0, count);
   const scores = arrays.scores.slice(0, count);
   const kinds = arrays.kinds.slice(0, count);
-  const model = { file, starts, ends, scores, kinds, spellings: readSpellings(file, starts, ends), trainer, normalizer };
+  const spellings = readSpellings(file, starts, ends);
+  const model = { file, starts, ends, scores, kinds, spellings, trainer, normalizer };
   checkKinds(model);
   return model;
 }

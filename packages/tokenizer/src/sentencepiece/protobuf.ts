@@ -110,7 +110,8 @@ export class ProtobufReader {
   }
 
   #malformed(expectation: string): TokenizerError {
-    const message = `tokenizer model: expected ${expectation}, at byte ${this.#position}: the file is damaged or not a .model`;
-    return new TokenizerError("malformed-model", message, { position: this.#position });
+    const position = this.#position;
+    const message = `tokenizer model: expected ${expectation}, at byte ${position}: the file is damaged or no .model`;
+    return new TokenizerError("malformed-model", message, { position });
   }
 }

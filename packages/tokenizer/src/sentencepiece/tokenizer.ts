@@ -30,7 +30,10 @@ export class SentencePieceTokenizer implements Tokenizer {
   #special: LiteralMatcher | undefined;
   #pieces: readonly string[] | undefined;
   #lazyDecoder: Decoder | undefined;
+  readonly #out = new IdBuffer();
   #bytes = new Uint8Array(0);
+  /** `#bytes` after the place of the dummy space; kept, because short texts would spend their time on making it. */
+  #bytesAfterSpace = this.#bytes;
 
   constructor(model: SentencePieceModel) {
     this.#model = model;
@@ -53,7 +56,8 @@ export class SentencePieceTokenizer implements Tokenizer {
   }
 
   encode(text: string, options: EncodeOptions = {}): Int32Array {
-    const out = new IdBuffer();
+    const out = this.#out;
+    out.length = 0;
     if (options.addBos) out.push(required(this.bosId, "beginning-of-sequence"));
     if (options.parseSpecial) {
       this.#special ??= new LiteralMatcher(this.#literals([Kind.control, Kind.unknown], asSpelled));
@@ -64,8 +68,12 @@ export class SentencePieceTokenizer implements Tokenizer {
       );
     } else this.#encodeText(text, out);
     if (options.addEos) out.push(required(this.eosId, "end-of-sequence"));
-    if (this.#bytes.length > KEPT_SCRATCH) this.#bytes = new Uint8Array(0);
-    return out.values.slice(0, out.length);
+    const ids = out.values.slice(0, out.length);
+    if (this.#bytes.length > KEPT_SCRATCH) {
+      this.#useScratch(0);
+      out.release();
+    }
+    return ids;
   }
 
   decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
@@ -100,12 +108,15 @@ export class SentencePieceTokenizer implements Tokenizer {
 
   #encodeSpan(text: string, spaceBefore: boolean, out: IdBuffer): void {
     const room = text.length * BYTES_PER_UNIT + 1;
-    if (this.#bytes.length < room) this.#bytes = new Uint8Array(room);
-    const bytes = this.#bytes;
-    const start = spaceBefore ? 1 : 0;
-    bytes[0] = SPACE;
-    const { written } = utf8.encodeInto(text, start === 0 ? bytes : bytes.subarray(start));
-    this.#encoder.encode(bytes, 0, start + written, out);
+    if (this.#bytes.length < room) this.#useScratch(room);
+    this.#bytes[0] = SPACE;
+    const { written } = utf8.encodeInto(text, this.#bytesAfterSpace);
+    this.#encoder.encode(this.#bytes, spaceBefore ? 0 : 1, written + 1, out);
+  }
+
+  #useScratch(size: number): void {
+    this.#bytes = new Uint8Array(size);
+    this.#bytesAfterSpace = this.#bytes.subarray(1);
   }
 
   #literals(kinds: readonly number[], spell: (piece: string) => string | undefined): [string, number][] {

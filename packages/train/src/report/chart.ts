@@ -31,12 +31,12 @@ const maxBuckets = 500;
 export function lineChart({ title, unit, series, width, height, fromZero = false }: ChartOptions): string {
   const drawn = series.map((line) => ({ ...line, points: thin(line.points) })).filter(({ points }) => points.length > 0);
   const heading = `<figcaption><b>${escapeHtml(title)}</b> <span>${escapeHtml(unit)}</span>${legend(drawn)}</figcaption>`;
-  const finite = drawn.flatMap(({ points }) => points).filter(([, y]) => Number.isFinite(y));
+  const finite = series.flatMap(({ points }) => points).filter(([, y]) => Number.isFinite(y));
   if (finite.length === 0) return `<figure>${heading}<p class="none">nothing recorded</p></figure>`;
 
-  const xTicks = niceTicks(...rangeOf(finite.map(([x]) => x)), 8).filter(Number.isInteger);
-  const yTicks = niceTicks(...rangeOf(finite.map(([, y]) => y).concat(fromZero ? [0] : [])), 5);
   const [x0, x1] = rangeOf(finite.map(([x]) => x));
+  const xTicks = niceTicks(x0, x1, Math.floor(width / 110)).filter((x) => Number.isInteger(x) && x >= x0 && x <= x1);
+  const yTicks = niceTicks(...rangeOf(finite.map(([, y]) => y).concat(fromZero ? [0] : [])), 5);
   const [y0, y1] = [yTicks[0]!, yTicks.at(-1)!];
   const plot = { right: width - margin.right, bottom: height - margin.bottom };
   const px = (x: number): number => margin.left + ((x - x0) / (x1 - x0)) * (plot.right - margin.left);
@@ -44,7 +44,7 @@ export function lineChart({ title, unit, series, width, height, fromZero = false
 
   const grid = yTicks.map((y) => `<path class="grid" d="M${margin.left} ${round(py(y))}H${plot.right}"/>`
     + `<text x="${margin.left - 8}" y="${round(py(y) + 4)}" text-anchor="end">${formatNumber(y)}</text>`);
-  const steps = xTicks.filter((x) => x >= x0 && x <= x1).map((x) => (
+  const steps = xTicks.map((x) => (
     `<text x="${round(px(x))}" y="${plot.bottom + 18}" text-anchor="middle">${formatNumber(x)}</text>`
   ));
   const lines = drawn.map(({ tone, points }) => `<path class="line ${tone}" d="${path(points, px, py)}"/>`

@@ -9,21 +9,21 @@ export function formatNumber(x: number): string {
   const size = Math.abs(x);
   if (size >= 1e4 && size < 1e15) {
     const power = Math.min(4, Math.floor(Math.log10(size) / 3));
-    return `${trim((x / 1000 ** power).toPrecision(4))}${["", "k", "M", "G", "T"][power]}`;
+    return `${shorten(x / 1000 ** power)}${["", "k", "M", "G", "T"][power]}`;
   }
   if (size < 1e-3 || size >= 1e15) return x.toExponential(2).replace(/\.?0+e/, "e");
-  return trim(x.toPrecision(4));
+  return shorten(x);
 }
 
 /** A length of time: `2 h 05 min`, `3 min 20 s`, `4.2 s`. */
 export function formatSeconds(seconds: number): string {
   if (!Number.isFinite(seconds)) return "unknown";
-  if (seconds < 60) return `${trim(seconds.toFixed(1))} s`;
+  if (seconds < 60) return `${Math.round(seconds * 10) / 10} s`;
   const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
   if (hours > 0) return `${hours} h ${String(minutes).padStart(2, "0")} min`;
   return `${minutes} min ${String(Math.floor(seconds % 60)).padStart(2, "0")} s`;
 }
 
-function trim(digits: string): string {
-  return digits.includes(".") ? digits.replace(/\.?0+$/, "") : digits;
+function shorten(x: number): string {
+  return String(Number(x.toPrecision(4)));
 }

@@ -13,13 +13,13 @@ h2 { font-size: 1.05rem; margin: 2.25rem 0 .75rem; }
 .lead { color: var(--quiet); margin: 0 0 1.5rem; }
 .warning { border-left: 4px solid var(--b); padding: .5rem .9rem; background: var(--card); }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: 1px; margin: 0 0 1.5rem;
-  background: var(--line); border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
-dl div { background: var(--card); padding: .65rem .9rem; }
+  background: var(--card); border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
+dl div { padding: .65rem .9rem; box-shadow: 0 0 0 1px var(--line); }
 dt { color: var(--quiet); font-size: .8rem; }
-dd { margin: 0; font-size: 1.1rem; font-weight: 600; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-.charts { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }
+dd { margin: 0; font-size: 1.05rem; line-height: 1.4; font-weight: 600; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+.charts { display: grid; grid-template-columns: repeat(3, 1fr); gap: 1rem; }
 .charts > :first-child { grid-column: 1 / -1; }
-@media (max-width: 44rem) { .charts { grid-template-columns: 1fr; } }
+@media (max-width: 52rem) { .charts { grid-template-columns: 1fr; } }
 figure { position: relative; margin: 0; padding: .8rem .9rem .5rem; background: var(--card); border: 1px solid var(--line);
   border-radius: 8px; min-width: 0; }
 figcaption { display: flex; flex-wrap: wrap; gap: 0 .7rem; align-items: baseline; font-size: .9rem; }

@@ -77,7 +77,7 @@ function factsOf(records: readonly MetricsRecord[]): (readonly [string, string])
     ["time", formatSeconds(last.seconds)],
     ["tokens a second", formatNumber(median(records.map((record) => record.tokensPerSecond)))],
     ...(shares.length === 0 ? [] : [["share of peak", `${(median(shares) * 100).toFixed(1)} %`] as const]),
-    ...(peakBytes === 0 ? [] : [["peak memory", `${formatNumber(peakBytes)}B`] as const]),
+    ...(peakBytes === 0 ? [] : [["peak memory", `${formatNumber(peakBytes / 1e9)} GB`] as const]),
     ["last loss", formatNumber(last.loss)],
     ...(validationLosses.length === 0 ? [] : [
       ["last validation loss", formatNumber(validationLosses.at(-1)!)] as const,
@@ -98,7 +98,7 @@ function charts(records: readonly MetricsRecord[]): string[] {
     const y = value(record);
     return y === undefined ? [] : [[record.step, y] as const];
   });
-  const small = { width: 500, height: 210 };
+  const small = { width: 330, height: 210 };
   const one = (name: string, value: (record: MetricsRecord) => number): { series: Series[]; fromZero: true } => (
     { series: [{ name, tone: "a", points: points(value) }], fromZero: true }
   );
