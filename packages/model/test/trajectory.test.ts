@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -122,9 +123,9 @@ describe.each(Object.keys(devices))("training on %s", (deviceName) => {
     }
   });
 
-  test("stopped at step 7 and resumed from a checkpoint on disk it equals the straight run bit for bit", async () => {
+  test("stopped at step 3 and resumed from a checkpoint on disk it equals the straight run bit for bit", async () => {
     const checkpoints = await mkdtemp(join(tmpdir(), "danu-trajectory-"));
-    const run = async (until: number, store: CheckpointStore | null): Promise<string[]> => {
+    const run = async (until: number, store: CheckpointStore | null): Promise<string> => {
       using subject = await trainer();
       const start: RunPosition | undefined = (await store?.restoreNewest(subject))?.state;
       const save = async (position: RunPosition): Promise<void> => {
@@ -140,13 +141,15 @@ describe.each(Object.keys(devices))("training on %s", (deviceName) => {
       });
       expect(summary.step).toBe(until);
       const trees = [subject.params, subject.optimizer.mean, subject.optimizer.variance];
-      return Promise.all(leavesOf(trees).map(async ({ tensor: leaf }) => Buffer.from(await leaf.bytes()).toString("hex")));
+      const hash = createHash("sha256");
+      for (const { tensor: leaf } of leavesOf(trees)) hash.update(await leaf.bytes());
+      return hash.digest("hex");
     };
     try {
       const store = new CheckpointStore({ folder: checkpoints, tensorFiles });
-      await run(7, store);
-      expect(await run(12, store)).toEqual(await run(12, null));
-      await using model = await openModelFolder(join(checkpoints, "step-00000012"));
+      await run(3, store);
+      expect(await run(5, store)).toEqual(await run(5, null));
+      await using model = await openModelFolder(join(checkpoints, "step-00000005"));
       expect(model.config).toMatchObject({ hiddenSize: config.hiddenSize, layers: config.layers });
     } finally {
       await rm(checkpoints, { recursive: true, force: true });

@@ -33,14 +33,16 @@ describe.each(narrow)("%s", (dtype) => {
   test("rounds to the nearest neighbour, and a tie to the even one", () => {
     const half = codes(dtype, allCodes(dtype)).length / 2;
     const values = decode(dtype, allCodes(dtype)).subarray(0, half);
-    for (let code = 0; code + 1 < half; code++) {
-      const [low, high] = [values[code]!, values[code + 1]!];
-      if (!Number.isFinite(low) || !Number.isFinite(high)) break;
-      const middle = (low + high) / 2;
-      const near = codes(dtype, encode(dtype, [low + (high - low) / 4, middle, high - (high - low) / 4, -middle]));
-      const even = code % 2 === 0 ? code : code + 1;
-      expect([...near]).toEqual([code, even, code + 1, even + half]);
-    }
+    const finite = values.findIndex((value) => !Number.isFinite(value));
+    const between = (share: number): number[] => (
+      Array.from({ length: finite - 1 }, (_, i) => values[i]! + (values[i + 1]! - values[i]!) * share)
+    );
+    const lower = Array.from({ length: finite - 1 }, (_, i) => i);
+    const even = lower.map((code) => (code % 2 === 0 ? code : code + 1));
+    expect([...codes(dtype, encode(dtype, between(0.25)))]).toEqual(lower);
+    expect([...codes(dtype, encode(dtype, between(0.75)))]).toEqual(lower.map((code) => code + 1));
+    expect([...codes(dtype, encode(dtype, between(0.5)))]).toEqual(even);
+    expect([...codes(dtype, encode(dtype, between(0.5).map((x) => -x)))]).toEqual(even.map((code) => code + half));
   });
 
   test("equals torch's casts", () => {

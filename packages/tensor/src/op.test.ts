@@ -103,15 +103,12 @@ test("types: wrong kernels, gradients and attributes do not compile", () => {
     device.provide(scaledOp, (_y, [_a, _b]) => undefined);
     // @ts-expect-error: a primitive is missing
     t.providePrimitives(device, withoutAdd);
+    type Unary = Parameters<typeof t.defineOp<readonly [t.Tensor], readonly [t.Tensor], null>>[0];
+    const parts: Pick<Unary, "name" | "infer" | "decompose"> = { name: "x", infer: ([x]) => [x], decompose: null };
     // @ts-expect-error: one input, two gradients
-    t.defineOp<readonly [t.Tensor], readonly [t.Tensor], null>({
-      name: "x",
-      infer: ([x]) => [x],
-      vjp: ([g]) => [g, g],
-      decompose: null,
-    });
+    t.defineOp<readonly [t.Tensor], readonly [t.Tensor], null>({ ...parts, vjp: ([g]) => [g, g] });
     // @ts-expect-error: the gradient rule is missing
-    t.defineOp<readonly [t.Tensor], readonly [t.Tensor], null>({ name: "x", infer: ([x]) => [x], decompose: null });
+    t.defineOp<readonly [t.Tensor], readonly [t.Tensor], null>(parts);
     // @ts-expect-error: factor must be a number
     t.run(scaledOp, [t.ones(device, [1])], { factor: "3" });
     // @ts-expect-error: no such element type

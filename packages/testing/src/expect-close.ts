@@ -28,8 +28,9 @@ export function expectClose(
   }
   if (misses === 0) return;
   const [got, want] = [actual[worst]!, expected[worst]!];
+  const within = `${atol} + ${rtol} · |expected|`;
   throw new Error(
-    `${misses} of ${actual.length} values differ by more than ${atol} + ${rtol} · |expected|; worst at index ${worst}: ` +
+    `${misses} of ${actual.length} values differ by more than ${within}; worst at index ${worst}: ` +
       `expected ${want}, got ${got}, off by ${Math.abs(got - want)}`
   );
 }

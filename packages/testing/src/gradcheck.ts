@@ -1,4 +1,6 @@
-import { disposeTree, formatShape, isFloat, mul, pullback, referenceDevice, scope, sum, type Tensor } from "@danu/tensor";
+import {
+  disposeTree, formatShape, isFloat, mul, pullback, referenceDevice, scope, sum, type Tensor,
+} from "@danu/tensor";
 
 import { expectClose, type Closeness } from "./expect-close.ts";
 import { hostTensor, upload, type HostTensor } from "./host-tensor.ts";

@@ -19,15 +19,15 @@ export interface HostTensor {
   readonly values: readonly number[];
 }
 
-/** Which numbers fill a tensor: `moderate` ones around 1 and some zeros, `wide` ones from 1e-18 to 1e18, `positive` ones
- *  of wide range, or `adversarial` ones: NaN, ±0, ±∞, largest, smallest, subnormal, ties of rounding. */
+/** Which numbers fill a tensor: `moderate` ones around 1 and some zeros, `wide` ones from 1e-18 to 1e18, `positive`
+ *  ones of wide range, or `adversarial` ones: NaN, ±0, ±∞, largest, smallest, subnormal, ties of rounding. */
 export type Palette = "moderate" | "wide" | "positive" | "adversarial";
 
 const subtleFloats: readonly number[] = [
   NaN, 0, -0, Infinity, -Infinity, 1, -1, 1e38, -1e38, 3.4028234663852886e38, -3.4028234663852886e38, 1e-38, -1e-38,
   2 ** -126, 2 ** -133, 2 ** -149, -(2 ** -149), 65504, 65520, 448, 464, 57344, 61440, 2 ** -9, 2 ** -10, 2 ** -14,
-  2 ** -16, 2 ** -17, 2 ** -24, 2 ** -25, 1 + 2 ** -23, 1 - 2 ** -24, 255.5, -0.5, 0.5, 1.5, 2.5, 88.5, -88.5, -104, 127,
-  2147483648, -2147483904,
+  2 ** -16, 2 ** -17, 2 ** -24, 2 ** -25, 1 + 2 ** -23, 1 - 2 ** -24, 255.5, -0.5, 0.5, 1.5, 2.5, 88.5, -88.5, -104,
+  127, 2147483648, -2147483904,
   // Halfway between neighbours of bf16, f16, e4m3 and e5m2, below and above an even one.
   1 + 2 ** -8, 1 + 3 * 2 ** -8, 1 + 2 ** -8 + 2 ** -23, 1 + 2 ** -8 - 2 ** -23, 1 + 2 ** -11, 1 + 3 * 2 ** -11,
   1.0625, 1.1875, 1.125, 1.375, -1.0625, -1.125,

@@ -1,5 +1,6 @@
 // C ABI of the device itself: queue, memory, copies, and what the machine can do.
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <system_error>
@@ -19,6 +20,11 @@ void submitCopy(Queue& q, void* to, const void* from, int64_t bytes) {
     std::memcpy((char*)to + start, (const char*)from + start, size_t(std::min(copyTileBytes, bytes - start)));
   });
 }
+
+/// Bytes that fit into a task itself.
+struct InlineBytes {
+  char bytes[256];
+};
 
 template <class T>
 void submitFill(Queue& q, void* to, T value, int64_t count) {
@@ -109,15 +115,24 @@ DANU_API void danu_trim(Queue* q) {
 /// Copies host bytes into device memory; the host bytes may change as soon as this returns.
 DANU_API void danu_write(Queue* q, uint64_t to, const void* host, int64_t bytes) {
   if (bytes <= 0) return;
-  void* staging = q->idle() ? nullptr : q->memory.allocate(size_t(bytes));
-  if (!staging) {
-    q->wait();
+  if (q->idle()) {
     std::memcpy((void*)to, host, size_t(bytes));
-    return;
+  } else if (bytes <= int64_t(sizeof(InlineBytes))) {
+    InlineBytes copy;
+    std::memcpy(copy.bytes, host, size_t(bytes));
+    submit(*q, 1, [=](int) { std::memcpy((void*)to, copy.bytes, size_t(bytes)); });
+  } else {
+    // Not device memory: tasks enqueued earlier may still use what the allocator would hand out.
+    void* staging = std::malloc(size_t(bytes));
+    if (!staging) {
+      q->wait();
+      std::memcpy((void*)to, host, size_t(bytes));
+      return;
+    }
+    std::memcpy(staging, host, size_t(bytes));
+    submitCopy(*q, (void*)to, staging, bytes);
+    submit(*q, 1, [=](int) { std::free(staging); });
   }
-  std::memcpy(staging, host, size_t(bytes));
-  submitCopy(*q, (void*)to, staging, bytes);
-  q->memory.free(staging);
 }
 
 /// Waits for the first `count` tasks, then copies device memory to the host. Blocks; any thread.

@@ -11,14 +11,14 @@
 namespace danu {
 
 /// Most positions of a span, for its keys and their sums to stay in the second-level cache.
-constexpr int64_t longestSpan = 3 * keyLanes;
+constexpr int64_t longestSpan = 3 * keyTile;
 
 /// Positions of a span: the fewest spans that keep many workers busy, of about equal sizes. Even, so that pairs of keys
 /// do not straddle spans; multiples of 20 make whole query blocks of groups of four.
 inline int64_t spanOf(const AttentionShape& shape) {
   constexpr int64_t enoughTiles = 32, multiple = 20;
   int64_t span = longestSpan;
-  while (span > keyLanes && shape.pairs() * ((shape.S + span - 1) / span) < enoughTiles) span -= keyLanes;
+  while (span > keyTile && shape.pairs() * ((shape.S + span - 1) / span) < enoughTiles) span -= keyTile;
   int64_t spans = (shape.S + span - 1) / span;
   return ((shape.S + spans - 1) / spans + multiple - 1) / multiple * multiple;
 }
@@ -48,14 +48,14 @@ struct BackwardCall {
 /// What a worker keeps of one tile: the keys of the span, one block of queries, one tile of scores.
 template <class Operands>
 struct alignas(64) BackwardScratch {
-  static constexpr int pairRows = Operands::perUnit == 1 ? 1 : keyLanes;
+  static constexpr int pairRows = Operands::perUnit == 1 ? 1 : mostKeys;
   Unit keys[longestSpan * maxHeadSize];
   Unit values[longestSpan * maxHeadSize / Operands::perUnit];
   Unit keyPairs[Operands::perUnit == 1 ? 16 : longestSpan / 2 * maxHeadSize];
   Unit rows[Operands::perUnit == 1 ? 16 : queryLanes * maxHeadSize / 2];
   Unit qDepth[maxHeadSize * queryLanes], dODepth[maxHeadSize * queryLanes];
   Unit qRows[queryLanes * maxHeadSize], dORows[queryLanes * maxHeadSize];
-  float scores[(keyLanes + 1) * queryLanes], dP[(keyLanes + 1) * queryLanes];
+  float scores[(mostKeys + 1) * queryLanes], dP[(mostKeys + 1) * queryLanes];
   Unit weightRows[pairRows * queryLanes / 2], gradientRows[pairRows * queryLanes / 2];
   Unit gradientDepth[pairRows / 2 * queryLanes + 16];
   RowStatistics statistics;

@@ -32,11 +32,11 @@ struct ForwardCall {
 template <class Operands>
 struct alignas(64) ForwardScratch {
   Unit queries[maxHeadSize * queryLanes];
-  float scores[(keyLanes + 1) * queryLanes];
-  Unit pairs[Operands::perUnit == 1 ? 16 : keyLanes / 2 * queryLanes];
+  float scores[(mostKeys + 1) * queryLanes];
+  Unit pairs[Operands::perUnit == 1 ? 16 : mostKeys / 2 * queryLanes];
   Unit rows[queryLanes * maxHeadSize];
-  Unit keys[keyLanes * maxHeadSize];
-  Unit values[keyLanes * maxHeadSize];
+  Unit keys[mostKeys * maxHeadSize];
+  Unit values[mostKeys * maxHeadSize];
   float outputs[maxHeadSize * queryLanes];
   SoftmaxState state;
 };
@@ -98,9 +98,9 @@ template <class T>
 void forwardTile(const ForwardCall<T>& call, int64_t tile) {
   const AttentionShape& shape = call.shape;
   int split = int(tile % call.splits);
-  int64_t pairIndex = tile / call.splits % shape.pairs();
-  // Late blocks see the most keys: they go first.
-  int64_t blockIndex = call.blocks - 1 - tile / call.splits / shape.pairs();
+  // Neighbouring tiles share keys; of one head the late blocks see the most and go first.
+  int64_t pairIndex = tile / call.splits / call.blocks;
+  int64_t blockIndex = call.blocks - 1 - tile / call.splits % call.blocks;
   HeadPair pair(shape, pairIndex);
   QueryBlock block(shape, pair, blockIndex * queryLanes, shape.rows());
   int64_t key0 = block.minFirst, keys = block.maxPosition + 1 - key0;

@@ -11,8 +11,8 @@ namespace danu {
 /// Lanes of a query block, five vectors of 16: with five vectors a row, a multiply-add kernel keeps both units busy.
 constexpr int queryLanes = 80;
 
-/// Most keys of a key tile.
-constexpr int keyLanes = 80;
+/// Usual number of keys in a key tile, and the most: a few keys are better put on the end of a tile than into another.
+constexpr int keyTile = 80, mostKeys = 88;
 
 /// Largest size of a head; the buffers of a tile fit in the scratch of a worker up to it.
 constexpr int64_t maxHeadSize = 256;
@@ -121,11 +121,12 @@ struct QueryBlock {
   }
 };
 
-/// Keys of the next tile when `left` remain: as few tiles as possible, of equal and even sizes, at most `keyLanes`.
+/// Keys of the next tile when `left` remain; even but for the last tile, and multiples of the rows of a product block
+/// where possible.
 inline int nextKeyTile(int64_t left) {
-  int64_t tiles = (left + keyLanes - 1) / keyLanes;
-  int64_t even = ((left + tiles - 1) / tiles + 1) / 2 * 2;
-  return int(std::min(left, even));
+  if (left <= mostKeys) return int(left);
+  if (left >= 2 * keyTile) return keyTile;
+  return int((left + 19) / 20 * 10);
 }
 
 }  // namespace danu

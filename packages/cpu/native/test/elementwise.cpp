@@ -84,8 +84,8 @@ DANU_TEST(testUnary, "unary: within 3 units in the last place, special values in
         onAllThreads("unary", [&](Queue& q) {
           Array y(dtype, n, random.integer(0, 1));
           danu_unary(&q, y, x, kind, n, dtype);
-        q.wait();
-        if (q.threads() > 1) return y.bytes();
+          q.wait();
+          if (q.threads() > 1) return y.bytes();
           for (int64_t i = 0; i < n; i++) {
             double exact = unary(kind, x[i]);
             double error = 3 * spacing(dtypeF32, exact) + (dtype == dtypeF32 ? 0 : 0.5 * spacing(dtype, exact));

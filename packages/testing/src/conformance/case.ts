@@ -16,8 +16,8 @@ export interface Sample<X extends Inputs = Inputs, A = unknown> {
   readonly exactAttrs?: A;
 }
 
-/** How far the result may be from the exact one, before both are rounded to the dtype of the output. The first three count
- *  in units of 2⁻²⁴, half the spacing of f32 at 1. */
+/** How far the result may be from the exact one, before both are rounded to the dtype of the output.
+ *  The first three count in units of 2⁻²⁴, half the spacing of f32 at 1. */
 export interface Slack {
   /** Of the exact result. */
   readonly relative?: number;
@@ -41,7 +41,7 @@ export interface CaseOf<X extends Inputs, A> {
   readonly sample: (dtype: DType) => fc.Arbitrary<Sample<X, A>>;
   /** One bound for all outputs, or one for each. */
   readonly bound: (sample: Sample<X, A>) => Bound | readonly Bound[];
-  /** Given for an op with an own gradient rule: one bound for the gradient of each input, that of the first output being given. */
+  /** One bound for the gradient of each input, for ops whose own gradient rule a device runs. */
   readonly gradient?: (sample: Sample<X, A>) => readonly Bound[];
   /** A call that must fail, at the next read and no earlier. */
   readonly failing?: () => Sample<X, A>;

@@ -8,7 +8,8 @@ const unit = 2 ** -24;
 const smallestNormal = 2 ** -126;
 
 /** Asserts that the elements lie within the bound around exact results, and are NaN and infinite where those are.
- *  @param magnitudes the exact results for absolute inputs, needed by the `sum` bound  @throws Error with the worst element */
+ *  @param magnitudes the exact results for absolute inputs, needed by the `sum` bound
+ *  @throws Error with the worst element */
 export function expectWithin(
   name: string,
   dtype: DType,
