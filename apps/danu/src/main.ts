@@ -7,7 +7,7 @@ import type { Io } from "./cli/io.ts";
 export async function main(args: readonly string[], io: Io): Promise<number> {
   const [first = "--help", second = ""] = args;
   if (["--help", "-h", "help"].includes(first)) return print(helpText(), io);
-  if (["--version", "-v"].includes(first)) return print(`${await version()}\n`, io);
+  if (["--version", "-v"].includes(first)) return print(`${await (await import("./version.ts")).version()}\n`, io);
   const entry = commands.find(({ name }) => name === first || name === `${first} ${second}`);
   try {
     if (entry === undefined) return missing(first, second, io);
@@ -48,10 +48,4 @@ function list(entries: typeof commands): string {
 function print(text: string, io: Io): number {
   io.stdout.write(text);
   return 0;
-}
-
-async function version(): Promise<string> {
-  const { readFile } = await import("node:fs/promises");
-  const text = await readFile(new URL("../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
 }

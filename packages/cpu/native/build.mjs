@@ -34,7 +34,8 @@ const commonFlags = [
 
 // The library brings its C++ runtime along and shows nothing but the C ABI, so that it clashes with no other.
 const elfLibraryFlags = [
-  ..."-static-libstdc++ -static-libgcc -Wl,--gc-sections -Wl,-s".split(" "),
+  // Never unloaded: workers still sleep in its code when the process ends.
+  ..."-static-libstdc++ -static-libgcc -Wl,--gc-sections -Wl,-s -Wl,-z,nodelete".split(" "),
   `-Wl,--version-script=${join(nativeFolder, "exports.map")}`,
 ];
 

@@ -59,7 +59,8 @@ async function integersOf(name: string): Promise<Int32Array> {
   return decode("i32", await file.read(name)) as Int32Array;
 }
 
-const [inputs, targets, accumulatedTargets] = await Promise.all(["inputs", "targets", "accumulated_targets"].map(integersOf));
+const names = ["inputs", "targets", "accumulated_targets"];
+const [inputs, targets, accumulatedTargets] = await Promise.all(names.map(integersOf));
 
 /** Rows of the batch of a step. */
 function batchAt(device: Device, step: number, labels: Int32Array, first: number, last: number): Batch {

@@ -7,11 +7,12 @@ import { schedule, type ScheduleOptions } from "./index.ts";
 const kinds = ["cosine", "linear", "constant", "warmup-stable-decay"] as const;
 
 const schedules: fc.Arbitrary<ScheduleOptions> = fc.record({
-  kind: fc.constantFrom(...kinds), steps: fc.integer({ min: 1, max: 300 }), peak: fc.double({ min: 1e-6, max: 1, noNaN: true }),
-  share: fc.double({ min: 0, max: 1, noNaN: true }), parts: fc.tuple(fc.nat(100), fc.nat(100), fc.nat(100)),
+  kind: fc.constantFrom(...kinds), steps: fc.integer({ min: 1, max: 300 }),
+  peak: fc.double({ min: 1e-6, max: 1, noNaN: true }), share: fc.double({ min: 0, max: 1, noNaN: true }), parts: fc.tuple(fc.nat(100), fc.nat(100), fc.nat(100)),
 }).map(({ kind, steps, peak, share, parts: [a, b, c] }) => {
   const total = Math.max(1, a + b + c);
-  return { kind, steps, peak, floor: peak * share, warmup: Math.floor((steps * a) / total), decay: Math.floor((steps * b) / total) };
+  const [warmup, decay] = [Math.floor((steps * a) / total), Math.floor((steps * b) / total)];
+  return { kind, steps, peak, floor: peak * share, warmup, decay };
 });
 
 test("cosine with warmup is the schedule of the PyTorch run", () => {
@@ -29,7 +30,7 @@ test("every schedule climbs to the peak, never rises again, and ends at the floo
       expect(rate).toBeGreaterThanOrEqual(Math.min(floor, (peak * (step + 1)) / Math.max(warmup, 1)) - slack);
       expect(rate).toBeLessThanOrEqual(peak + slack);
       if (step < warmup) expect(rate).toBeCloseTo((peak * (step + 1)) / warmup, 12);
-      else if (step > 0) expect(rate).toBeLessThanOrEqual(Math.max(rates[step - 1]!, step === warmup ? peak : 0) + slack);
+      else if (step > warmup) expect(rate).toBeLessThanOrEqual(rates[step - 1]! + slack);
       if (kind === "warmup-stable-decay" && step >= warmup && step < steps - decay) expect(rate).toBe(peak);
     });
     const falls = kind !== "constant" && (kind === "warmup-stable-decay" ? decay > 0 : warmup < steps);
@@ -53,6 +54,6 @@ test("numbers that are no schedule are refused in one sentence", () => {
     { peak: Infinity }, { steps: NaN },
   ];
   for (const change of bad) {
-    expect(() => schedule({ ...good, ...change })).toThrow(/^schedule: expected whole numbers with warmup \+ decay ≤ steps/);
+    expect(() => schedule({ ...good, ...change })).toThrow("schedule: expected whole numbers with warmup + decay ≤ steps");
   }
 });

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 
 import * as t from "./index.ts";
 
-test("a small network has the gradient of finite differences, plain and under remat, and leaves no memory", async () => {
+test("a small network has the gradient of finite differences, also under remat, and leaves no memory", async () => {
   const device = t.referenceDevice({ precision: "f64" });
   const random = (n: number, seed: number): Float64Array =>
     Float64Array.from({ length: n }, (_, i) => Math.sin(seed + i * 1.7));

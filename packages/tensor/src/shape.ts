@@ -12,7 +12,7 @@ export function sizeOf(shape: Shape): number {
 
 /** Elements to step over for one step along each axis. */
 export function stridesOf(shape: Shape): number[] {
-  const strides = new Array<number>(shape.length);
+  const strides = [...shape];
   let stride = 1;
   for (let axis = shape.length - 1; axis >= 0; axis--) {
     strides[axis] = stride;
@@ -36,7 +36,7 @@ export function formatShape(shape: Shape): string {
 export function broadcastShapes(name: string, a: Shape, b: Shape): Shape {
   if (sameShape(a, b)) return a;
   const rank = Math.max(a.length, b.length);
-  const shape = new Array<number>(rank);
+  const shape = a.length === rank ? [...a] : [...b];
   for (let i = 1; i <= rank; i++) {
     const m = a[a.length - i] ?? 1;
     const n = b[b.length - i] ?? 1;

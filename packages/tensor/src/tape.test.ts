@@ -61,7 +61,8 @@ describe("valueAndGrad", () => {
   test("takes the loss to be a parameter itself, or a constant", async () => {
     const [same, other] = await values(() => {
       const x = t.full(device, [], 7);
-      return [t.valueAndGrad((p: t.Tensor) => p)(x)[1], t.valueAndGrad((_: t.Tensor) => t.full(device, [], 3))(x)[1]];
+      const losses = { used: (p: t.Tensor) => p, unused: () => t.full(device, [], 3) };
+      return [t.valueAndGrad(losses.used)(x)[1], t.valueAndGrad<t.Tensor, []>(losses.unused)(x)[1]];
     });
     expect([same, other]).toEqual([[1], [0]]);
   });

@@ -50,7 +50,7 @@ export async function readText(path: string, maxBytes: number, fs: FileSystem = 
     try {
       const { size } = await handle.stat();
       if (size > maxBytes) {
-        throw new RunFileError(`cannot read ${path}: expected at most ${maxBytes} bytes, it has ${size}`, { path, size });
+        throw new RunFileError(`cannot read ${path}: expected at most ${maxBytes} bytes, it has ${size}`, { path });
       }
       return await handle.readFile("utf8");
     } finally {

@@ -4,8 +4,8 @@ export interface Interrupt extends Disposable {
   readonly signal: AbortSignal;
 }
 
-/** Turns the first SIGINT or SIGTERM into an aborted `AbortSignal`, for `train` to stop after its step. A second one ends
- *  the process as if nobody had listened. Dispose of it when the run is over. */
+/** Turns the first SIGINT or SIGTERM into an aborted `AbortSignal`, for `train` to stop after its step.
+ *  A second one ends the process as if nobody had listened. Dispose of it when the run is over. */
 export function interruptOnSignals(names: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM"]): Interrupt {
   const controller = new AbortController();
   const stop = (): void => { for (const name of names) process.off(name, listen); };

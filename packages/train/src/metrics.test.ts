@@ -9,8 +9,8 @@ import { MetricsWriter, readMetrics, type MetricsRecord } from "./metrics.ts";
 
 function recordAt(step: number, more: Partial<MetricsRecord> = {}): MetricsRecord {
   return {
-    step, tokens: step * 100, loss: 3 / step, gradientNorm: 0.5, learningRate: 1e-3, tokensPerSecond: 1234.5, seconds: step,
-    ...more,
+    step, tokens: step * 100, loss: 3 / step, gradientNorm: 0.5, learningRate: 1e-3, tokensPerSecond: 1234.5,
+    seconds: step, ...more,
   };
 }
 
@@ -33,13 +33,15 @@ test("records come back as they were written, NaN and infinities too", async () 
       const records = parts.map((part, i) => recordAt(i + 1, part));
       await write(path, records);
       // JSON writes -0 as 0.
-      const plain = (x: unknown): string => JSON.stringify(x, (_, v: unknown) => (typeof v === "number" ? String(v) : v));
+      const plain = (x: unknown): string => (
+        JSON.stringify(x, (_, value: unknown) => (typeof value === "number" ? String(value) : value))
+      );
       expect(plain(await readMetrics(path))).toEqual(plain(records.map(({ stage, ...rest }) => ({ ...rest, stage }))));
     }), { numRuns: 30 });
   });
 });
 
-test("a line cut anywhere by a crash costs that line alone, and a resumed run goes on behind its checkpoint", async () => {
+test("a line cut by a crash costs that line alone, and a resumed run goes on behind its checkpoint", async () => {
   await inFolder(async (folder) => {
     const path = join(folder, "metrics.jsonl");
     await write(path, [1, 2, 3].map((step) => recordAt(step)));

@@ -54,7 +54,8 @@ export class MetricsWriter implements AsyncDisposable {
    *  @throws MetricsError, RunFileError */
   static async open(path: string, step = 0): Promise<MetricsWriter> {
     const text = await textOf(path);
-    const kept = parseLines(text, path).filter(({ record }) => record.step <= step).map(({ line }) => `${line}\n`).join("");
+    const lines = parseLines(text, path).filter(({ record }) => record.step <= step);
+    const kept = lines.map(({ line }) => `${line}\n`).join("");
     if (kept !== text) await replaceFile(path, kept);
     return new MetricsWriter(path, await attempt("write", path, () => open(path, "a")));
   }
@@ -100,8 +101,8 @@ function parseLines(text: string, path: string): { readonly line: string; readon
     const record = parseRecord(line);
     if (record !== null) return [{ line, record }];
     if (i === lines.length - 1) return [];
-    const got = JSON.stringify(line.slice(0, 80));
-    throw new MetricsError(`${path}:${i + 1}: expected a metrics record, got ${got}; delete the line`, { path, line: i + 1 });
+    const [where, got] = [`${path}:${i + 1}`, JSON.stringify(line.slice(0, 80))];
+    throw new MetricsError(`${where}: expected a metrics record, got ${got}; delete the line`, { path, line: i + 1 });
   });
 }
 

@@ -18,7 +18,7 @@ test("a run folder is made in a new or empty place, and a run in it goes on only
     await run[Symbol.asyncDispose]();
     expect(await readdir(folder)).toEqual(["recipe.json"]);
     expect(await readRecipe(folder)).toEqual(recipe);
-    await expect(createRunFolder(folder, {})).rejects.toThrow(`${folder} holds a run already; go on with it with --resume`);
+    await expect(createRunFolder(folder, {})).rejects.toThrow(`${folder} holds a run already; go on with --resume`);
     expect(await readRecipe(folder)).toEqual(recipe);
     const again = await resumeRunFolder(folder);
     expect(again.recipe).toEqual(recipe);
@@ -40,7 +40,7 @@ test("a folder with other things in it is left alone, and one without a run cann
     expect(await readdir(root)).toEqual(["thesis.tex"]);
     await mkdir(join(root, "run"));
     await writeFile(runPaths(join(root, "run")).recipe, "{");
-    await expect(resumeRunFolder(join(root, "run"))).rejects.toThrow("recipe.json: expected JSON; the file was changed");
+    await expect(resumeRunFolder(join(root, "run"))).rejects.toThrow("expected JSON; the file was changed");
   });
 });
 
@@ -51,7 +51,7 @@ test("of two runs in one folder one is refused, and a killed start does not bloc
     const won = results.filter((result) => result.status === "fulfilled");
     expect(won).toHaveLength(1);
     await expect(resumeRunFolder(folder)).rejects.toThrow(
-      `another run writes here: ${runPaths(folder).lock} is held by process ${process.pid} on ${hostname()}; wait for it`,
+      `another run writes here: ${runPaths(folder).lock} is held by process ${process.pid} on ${hostname()}; wait`,
     );
     await won[0]!.value[Symbol.asyncDispose]();
     await rm(folder, { recursive: true });
@@ -74,8 +74,8 @@ test("a lock is stale when its process is gone or its number belongs to a later 
     }
     await writeFile(path, "");
     await expect(RunLock.acquire(path)).rejects.toThrow("held by a process unknown");
-    const stale = [{ pid: 2 ** 22 + 1, host: hostname() }];
-    if (process.platform === "linux") stale.push({ pid: process.pid, host: hostname(), ...{ began: "an earlier boot" } });
+    const stale: object[] = [{ pid: 2 ** 22 + 1, host: hostname() }];
+    if (process.platform === "linux") stale.push({ pid: process.pid, host: hostname(), began: "an earlier boot" });
     for (const holder of stale) {
       await writeFile(path, JSON.stringify(holder));
       const locks = await Promise.allSettled([1, 2, 3].map(() => RunLock.acquire(path)));

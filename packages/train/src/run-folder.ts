@@ -76,8 +76,8 @@ export async function readRecipe(folder: string): Promise<unknown> {
       throw new RunFolderError(`${recipe}: expected JSON; the file was changed`, { reason: "recipe", folder });
     }
     if (error instanceof RunFileError && ["ENOENT", "ENOTDIR"].includes(String(error.data["errno"]))) {
-      const advice = "start one without --resume or check the path";
-      throw new RunFolderError(`expected a run in ${folder}, it has no recipe.json; ${advice}`, { reason: "no-run", folder });
+      const message = `expected a run in ${folder}, it has no recipe.json; start one without --resume or check the path`;
+      throw new RunFolderError(message, { reason: "no-run", folder });
     }
     throw error;
   }
@@ -87,7 +87,7 @@ async function refuseTaken(folder: string): Promise<void> {
   const names = (await namesIn(folder)).filter((name) => !/^run\.lock|^\.recipe\.json\..*\.tmp$/.test(name));
   if (names.length === 0) return;
   if (names.includes("recipe.json")) {
-    throw new RunFolderError(`${folder} holds a run already; go on with it with --resume, or choose another folder`, {
+    throw new RunFolderError(`${folder} holds a run already; go on with --resume, or choose another folder`, {
       reason: "run-exists", folder,
     });
   }

@@ -55,7 +55,9 @@ async function removeStale(path: string): Promise<void> {
   if (holder === null || !isGone(holder)) {
     const who = holder === null ? "a process unknown" : `process ${holder.pid} on ${holder.host}`;
     const advice = "wait for it, or delete the file if that run is gone";
-    throw new RunFolderError(`another run writes here: ${path} is held by ${who}; ${advice}`, { reason: "locked", path, ...holder });
+    throw new RunFolderError(`another run writes here: ${path} is held by ${who}; ${advice}`, {
+      reason: "locked", path, ...holder,
+    });
   }
   // Two processes may find the same stale lock; the slower one could move away the lock that the faster has just made.
   const aside = `${path}.${randomBytes(6).toString("hex")}`;

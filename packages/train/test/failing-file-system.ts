@@ -46,6 +46,6 @@ export function failingFileSystem({ at, errno }: Failure): FailingFileSystem {
   const wrapped = Object.fromEntries((["mkdir", "open", "readdir", "rename", "rm"] as const).map((name) => (
     [name, wrap(nodeFileSystem[name] as Operation)]
   ))) as unknown as FileSystem;
-  const open = async (...args: Parameters<FileSystem["open"]>): Promise<FileHandle> => wrapHandle(await wrapped.open(...args));
+  const open: FileSystem["open"] = async (...args) => wrapHandle(await wrapped.open(...args));
   return { ...wrapped, open, operations: () => operations };
 }

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import {
-  add, cast, disposeTree, leavesOf, matmul, mul, referenceDevice, sub, sum, tensor, type Device, type DType, type Tensor,
+  add, cast, disposeTree, leavesOf, matmul, mul, referenceDevice, sub, sum, tensor,
+  type Device, type DType, type Tensor,
 } from "@danu/tensor";
 
 import { writeSynced } from "../src/files.ts";

@@ -35,7 +35,7 @@ export interface Command {
 const common = {
   json: { type: "boolean", help: "print one JSON object; progress goes to standard error" },
   help: { type: "boolean", help: "print this text" },
-} as const satisfies FlagTable;
+} as const;
 
 type CommonFlags = typeof common;
 

@@ -2,7 +2,7 @@ import { cpuDevice, parseIsa, type CpuDevice } from "@danu/cpu";
 import { DanuError, referenceDevice, type Device } from "@danu/tensor";
 
 import { InputError } from "./errors.ts";
-import type { FlagTable, FlagValues } from "./flags.ts";
+import type { FlagValues } from "./flags.ts";
 import type { Io } from "./io.ts";
 import type { Reporter } from "./reporter.ts";
 
@@ -13,7 +13,7 @@ export const deviceFlags = {
     help: "where to compute; auto takes the fastest that works here",
   },
   threads: { type: "integer", value: "N", min: 1, max: 4096, help: "CPU threads; all by default, or DANU_THREADS" },
-} as const satisfies FlagTable;
+} as const;
 
 /** The chosen device and what is known of it. */
 export interface OpenDevice extends Disposable {

@@ -1,3 +1,5 @@
+import { constants } from "node:os";
+
 import type { Io } from "./io.ts";
 
 /** A command line that cannot be understood; exit code 2. */
@@ -5,6 +7,21 @@ export class UsageError extends Error {}
 
 /** An input of the command that is wrong; exit code 1. */
 export class InputError extends Error {}
+
+/** Stopped by a signal before there was anything to keep; exit code as a shell's, 128 and the signal's number. */
+export class InterruptedError extends Error {
+  readonly exitCode: number;
+
+  constructor(signal: string) {
+    super(`stopped by ${signal} before the first step; nothing was kept`);
+    this.exitCode = signalExitCode(signal);
+  }
+}
+
+/** Exit code of a process that a signal ended. */
+export function signalExitCode(signal: string): number {
+  return 128 + (constants.signals[signal as NodeJS.Signals] ?? 0);
+}
 
 /** Names under which the packages throw on purpose, beside the classes that extend `DanuError`. */
 const ownNames = new Set(["DataError", "TokenizerError"]);
@@ -33,6 +50,7 @@ export function reportError(error: unknown, command: string, io: Io): number {
     return 1;
   }
   io.stderr.write(`${prefix}: ${oneLine(sentence)}\n`);
+  if (error instanceof InterruptedError) return error.exitCode;
   if (!(error instanceof UsageError)) return 1;
   io.stderr.write(`Try "${prefix} --help".\n`);
   return 2;
@@ -40,7 +58,7 @@ export function reportError(error: unknown, command: string, io: Io): number {
 
 function sentenceOf(error: unknown): string | null {
   if (!(error instanceof Error)) return null;
-  if (error instanceof UsageError || error instanceof InputError) return error.message;
+  if ([UsageError, InputError, InterruptedError].some((kind) => error instanceof kind)) return error.message;
   if (danuError in error || ownNames.has(error.name)) return error.message;
   const { code, path } = error as NodeJS.ErrnoException;
   const reason = code === undefined ? undefined : systemReasons[code];

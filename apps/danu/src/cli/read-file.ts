@@ -17,7 +17,7 @@ export async function readInput(path: string, maxBytes: number): Promise<Uint8Ar
 }
 
 /** Reads a text file in UTF-8. @throws InputError as `readInput`, or for other bytes */
-export async function readText(path: string, maxBytes = 2 ** 29): Promise<string> {
+export async function readText(path: string, maxBytes: number = 2 ** 29): Promise<string> {
   const bytes = await readInput(path, maxBytes);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -27,7 +27,7 @@ export async function readText(path: string, maxBytes = 2 ** 29): Promise<string
 }
 
 /** Reads a JSON file. @throws InputError as `readText`, or when it is no JSON */
-export async function readJson(path: string, maxBytes = 2 ** 26): Promise<unknown> {
+export async function readJson(path: string, maxBytes: number = 2 ** 26): Promise<unknown> {
   try {
     return JSON.parse(await readText(path, maxBytes)) as unknown;
   } catch (error) {

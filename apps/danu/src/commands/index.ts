@@ -15,14 +15,14 @@ function entry(name: string, summary: string, load: () => Promise<Loaded>): Comm
 
 /** Every command, in the order of a model's life. */
 export const commands: readonly CommandEntry[] = [
-  entry("quickstart", "train a small model on a built-in world and talk with it, in five minutes", () => import("./quickstart.ts")),
-  entry("doctor", "what this machine has, what would be used, and why not more", () => import("./doctor.ts")),
-  entry("tokenizer encode", "text to token ids", () => import("./tokenizer-encode.ts")),
-  entry("tokenizer decode", "token ids to text", () => import("./tokenizer-decode.ts")),
-  entry("data prepare", "text files to token shards", () => import("./data-prepare.ts")),
-  entry("data inspect", "statistics of token shards, and rows with their masks", () => import("./data-inspect.ts")),
+  //entry("quickstart", "train a small model on a built-in world and talk with it, in five minutes", () => import("./quickstart.ts")),
+  //entry("doctor", "what this machine has, what would be used, and why not more", () => import("./doctor.ts")),
+  //entry("tokenizer encode", "text to token ids", () => import("./tokenizer-encode.ts")),
+  //entry("tokenizer decode", "token ids to text", () => import("./tokenizer-decode.ts")),
+  //entry("data prepare", "text files to token shards", () => import("./data-prepare.ts")),
+  //entry("data inspect", "statistics of token shards, and rows with their masks", () => import("./data-inspect.ts")),
   entry("pretrain", "train a model on text from the start", () => import("./pretrain.ts")),
-  entry("generate", "continue a text", () => import("./generate.ts")),
-  entry("logits", "scores of every next token, for comparison with other implementations", () => import("./logits.ts")),
-  entry("runs", "list and compare training runs", () => import("./runs.ts")),
+  //entry("generate", "continue a text", () => import("./generate.ts")),
+  //entry("logits", "scores of every next token, for comparison with other implementations", () => import("./logits.ts")),
+  //entry("runs", "list and compare training runs", () => import("./runs.ts")),
 ];

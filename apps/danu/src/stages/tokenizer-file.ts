@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 
 import { readTokenizerFiles, type DecoderConfig } from "@danu/model";
@@ -19,13 +19,20 @@ export interface TokenizerFile {
 const maxTokenizerBytes = 2 ** 29;
 
 /** Loads a tokenizer.
- *  @param path a `tokenizer.model`, or a folder that holds one
+ *  @param path a SentencePiece `.model`, or a folder that holds one
  *  @throws TokenizerError, InputError */
 export async function openTokenizer(path: string): Promise<TokenizerFile> {
-  const file = (await stat(path)).isDirectory() ? join(path, "tokenizer.model") : path;
+  const file = (await stat(path)).isDirectory() ? await modelIn(path) : path;
   const bytes = await readInput(file, maxTokenizerBytes);
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   return { path: file, tokenizer: loadTokenizer(bytes), sha256, bytes };
+}
+
+/** The `tokenizer.model` of a folder, or its only other `.model` file. */
+async function modelIn(folder: string): Promise<string> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith(".model")).sort();
+  const name = names.includes("tokenizer.model") || names.length !== 1 ? "tokenizer.model" : names[0]!;
+  return join(folder, name);
 }
 
 /** Special ids as a model configuration has them. */

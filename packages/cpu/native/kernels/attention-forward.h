@@ -78,6 +78,12 @@ void attendKeys(const ForwardCall<T>& call, HeadPair pair, const QueryBlock& blo
   int keys;
   for (int64_t key = key0; key < keyEnd; key += keys) {
     keys = nextKeyTile(keyEnd - key);
+    if (vectors == 1) {
+      // Few queries wait for memory, and hardware does not foresee the stride between keys.
+      int64_t next = key + keys, nextEnd = std::min(next + keyTile, keyEnd);
+      keyRows.prefetch(next, nextEnd);
+      valueRows.prefetch(next, nextEnd);
+    }
     KeyOperand k = keysAsRows<Operands>(scratch.keys, keyRows, key, keys, D);
     multiply<Multiply>({k.units, k.keyStride, 1, scratch.queries, queryLanes, scratch.scores, queryLanes, keys, depth,
                         vectors, true, nullptr});

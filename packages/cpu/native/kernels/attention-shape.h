@@ -48,6 +48,12 @@ struct HeadPair {
   HeadPair(const AttentionShape& shape, int64_t pair) : b(pair / shape.keyValueHeads), head(pair % shape.keyValueHeads) {}
 };
 
+/// Asks for bytes that will be read once the work at hand is done.
+DANU_INLINE void prefetchBytes(const void* start, int64_t bytes) {
+  constexpr int64_t line = 64;
+  for (int64_t at = 0; at < bytes; at += line) __builtin_prefetch((const char*)start + at, 0, 2);
+}
+
 /// The rows of one key-value head in an array [B, T, H, D].
 template <class T>
 struct QueryRows {
@@ -64,11 +70,8 @@ struct QueryRows {
 
   /// Asks for the positions of rows [row, rowEnd); the heads of a group lie side by side.
   void prefetch(int64_t row, int64_t rowEnd) const {
-    constexpr int64_t line = 64;
-    int64_t bytes = group * D * int64_t(sizeof(T));
     for (int64_t position = row / group; position * group < rowEnd; position++) {
-      const char* start = (const char*)(base + position * positionStride);
-      for (int64_t at = 0; at < bytes; at += line) __builtin_prefetch(start + at, 0, 2);
+      prefetchBytes(base + position * positionStride, group * D * int64_t(sizeof(T)));
     }
   }
 };
@@ -77,12 +80,19 @@ struct QueryRows {
 template <class T>
 struct KeyRows {
   T* base;
-  int64_t stride;
+  int64_t stride, D;
 
   KeyRows(const AttentionShape& shape, HeadPair pair, T* x)
-      : base(x + (pair.b * shape.S * shape.keyValueHeads + pair.head) * shape.D), stride(shape.keyValueHeads * shape.D) {}
+      : base(x + (pair.b * shape.S * shape.keyValueHeads + pair.head) * shape.D),
+        stride(shape.keyValueHeads * shape.D),
+        D(shape.D) {}
 
   T* operator[](int64_t key) const { return base + key * stride; }
+
+  /// Asks for the keys [key, keyEnd).
+  void prefetch(int64_t key, int64_t keyEnd) const {
+    for (; key < keyEnd; key++) prefetchBytes(base + key * stride, D * int64_t(sizeof(T)));
+  }
 };
 
 /// Up to `queryLanes` consecutive rows of one key-value head, one a lane, and the keys that each of them sees.

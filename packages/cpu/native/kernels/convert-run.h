@@ -21,20 +21,24 @@ struct alignas(64) Run {
 /// Vectors of working numbers: W lanes of f32, W / 2 of f64 or i64.
 typedef double vd __attribute__((vector_size(W * 4)));
 typedef int64_t vl __attribute__((vector_size(W * 4)));
+typedef uint64_t vw __attribute__((vector_size(W * 4)));
 
 template <class R>
 struct RunVector;
 template <>
 struct RunVector<float> {
   using type = vf;
+  using wrapping = vf;
 };
 template <>
 struct RunVector<double> {
   using type = vd;
+  using wrapping = vd;
 };
 template <>
 struct RunVector<int64_t> {
   using type = vl;
+  using wrapping = vw;  // sums and products that leave the range wrap around
 };
 
 /// Calls `f(first lane)` for the vectors of working arrays, past their ends up to a whole vector.

@@ -12,9 +12,9 @@ namespace danu {
 DANU_INLINE vf log(vf x) {
   vi subnormal = x < 0x1p-126f;
   vf scaled = subnormal ? x * 0x1p23f : x;
-  vi bits = (vi)scaled;
-  vi exponent = (bits - 0x3f3504f3) >> 23;
-  vf f = (vf)(bits - (exponent << 23)) - 1.0f;
+  vu bits = (vu)scaled;
+  vi exponent = (vi)(bits - 0x3f3504f3) >> 23;
+  vf f = (vf)(bits - ((vu)exponent << 23)) - 1.0f;
   vf n = __builtin_convertvector(exponent + (subnormal & -23), vf);
   vf s = f / (f + 2.0f);
   vf z = s * s;

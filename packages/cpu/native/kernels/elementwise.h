@@ -58,14 +58,15 @@ using BinaryRun = void (*)(R* y, const R* a, const R* b, int64_t n);
 template <class R, int32_t kind>
 void binaryRun(R* y, const R* a, const R* b, int64_t n) {
   using V = typename RunVector<R>::type;
+  using Wrapping = typename RunVector<R>::wrapping;
   forRunVectors<R>(n, [=](int64_t i) {
     V u = runVector(a + i);
     V v = runVector(b + i);
     V one = V{} + R(1);
     V& out = runVector(y + i);
-    if constexpr (kind == binaryAdd) out = u + v;
-    if constexpr (kind == binarySub) out = u - v;
-    if constexpr (kind == binaryMul) out = u * v;
+    if constexpr (kind == binaryAdd) out = (V)((Wrapping)u + (Wrapping)v);
+    if constexpr (kind == binarySub) out = (V)((Wrapping)u - (Wrapping)v);
+    if constexpr (kind == binaryMul) out = (V)((Wrapping)u * (Wrapping)v);
     if constexpr (kind == binaryDiv) out = u / v;
     // The first operand is taken where it is NaN, the second where it is.
     if constexpr (kind == binaryMaximum) out = (u > v) | (u != u) ? u : v;

@@ -7,7 +7,7 @@
 
 namespace danu {
 
-constexpr int64_t prefetchRows = 16;  // rows of memory that packing asks for ahead
+DANU_INLINE constexpr int64_t ceilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /// Elements read from a matrix of T for tiles of Step: f32 as it is, bf16 widened to f32, or bf16 in pairs along k.
 template <class Step, class T>
@@ -68,7 +68,7 @@ DANU_INLINE void transpose(vu (&rows)[W]) {
 /// Target [steps][width], zero where there is no column and past the end of k; width is a multiple of W.
 template <class Step, class T>
 void packAlongK(const T* source, int64_t stride, int columns, int64_t positions, uint32_t* target, int width) {
-  const int64_t steps = (positions + Step::depth - 1) / Step::depth;
+  const int64_t steps = ceilDivide(positions, Step::depth);
   for (int64_t step = 0; step < steps; step += W) {
     const int rows = int(std::min<int64_t>(W, steps - step));
     for (int first = 0; first < width; first += W) {
@@ -106,26 +106,49 @@ struct Strip {
   int width;
 };
 
-/// Packs strips that lie side by side, position after position: position p of a strip is at `source[p * stride]`. Going
-/// along the rows of memory rather than down one strip keeps rows a power of two apart from evicting each other.
+/// Packs one vector of columns of a strip, at up to `positions` positions.
+template <class Step, class T, bool Whole>
+DANU_INLINE void packColumns(const T* source, int64_t stride, int64_t positions, uint32_t* target, int64_t width,
+                             int lanes, int stored) {
+  for (int64_t position = 0; position < positions; position += Step::depth) {
+    const T* next = Step::depth == 2 && position + 1 < positions ? source + stride : nullptr;
+    if constexpr (Whole) {
+      *(vuUnaligned*)target = ElementReader<Step, T>::acrossK(source, next, W);
+    } else {
+      storeBits(target, lanes > 0 ? ElementReader<Step, T>::acrossK(source, next, lanes) : vu{}, stored);
+    }
+    source += Step::depth * stride;
+    target += width;
+  }
+}
+
+/// Packs strips that lie side by side: position p of a strip is at `source[p * stride]`. A few positions of all strips
+/// at a time, because rows a power of two apart would evict each other from the cache if strips were packed singly.
 template <class Step, class T>
 void packAcrossK(Strip<T>* strips, int count, int64_t stride, int64_t positions) {
-  for (int64_t position = 0; position < positions; position += Step::depth) {
-    const bool paired = Step::depth == 2 && position + 1 < positions;
+  constexpr int64_t together = 8;
+  const char* start = (const char*)strips[0].source;
+  const char* end = (const char*)(strips[count - 1].source + strips[count - 1].columns);
+  for (int64_t position = 0; position < positions; position += together) {
+    // Rows far apart escape the hardware's prefetching.
+    for (int64_t row = position + together; row < std::min(position + 2 * together, positions); row++) {
+      const int64_t offset = row * stride * int64_t(sizeof(T));
+      for (const char* line = start + offset; line < end + offset; line += 64) __builtin_prefetch(line, 0, 2);
+    }
+    const int64_t now = std::min(together, positions - position);
     for (Strip<T>* strip = strips; strip < strips + count; strip++) {
       for (int first = 0; first < strip->width; first += W) {
+        const int lanes = std::clamp(strip->columns - first, 0, W), stored = std::min(strip->width - first, W);
         const T* source = strip->source + first;
-        const int lanes = std::clamp(strip->columns - first, 0, W);
-        vu elements = lanes == 0 ? vu{} : ElementReader<Step, T>::acrossK(source, paired ? source + stride : nullptr, lanes);
-        if (first + W <= strip->width) {
-          *(vuUnaligned*)(strip->target + first) = elements;
+        uint32_t* target = strip->target + first;
+        if (lanes == W) {
+          packColumns<Step, T, true>(source, stride, now, target, strip->width, W, W);
         } else {
-          storeBits(strip->target + first, elements, strip->width - first);
+          packColumns<Step, T, false>(source, stride, now, target, strip->width, lanes, stored);
         }
       }
-      __builtin_prefetch(strip->source + prefetchRows * stride);
-      strip->source += Step::depth * stride;
-      strip->target += strip->width;
+      strip->source += now * stride;
+      strip->target += ceilDivide(now, Step::depth) * strip->width;
     }
   }
 }
@@ -134,7 +157,7 @@ void packAcrossK(Strip<T>* strips, int count, int64_t stride, int64_t positions)
 template <class Step, class T>
 void packRows(const T* source, int64_t stride, int64_t rows, int64_t positions, uint32_t* target,
               int64_t targetStride) {
-  const int64_t steps = (positions + Step::depth - 1) / Step::depth;
+  const int64_t steps = ceilDivide(positions, Step::depth);
   for (int64_t row = 0; row < rows; row++) {
     const T* from = source + row * stride;
     uint32_t* to = target + row * targetStride;

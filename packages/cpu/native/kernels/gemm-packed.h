@@ -14,17 +14,18 @@ namespace danu {
 #define DANU_KC 256
 #endif
 constexpr int64_t kBlockSteps = DANU_KC;            // steps of a panel that stay in the first-level cache
-constexpr int64_t workOfTile = int64_t(4) << 20;    // steps times vectors' lanes worth a tile: about 20 µs of AVX-512
+constexpr int64_t workOfTile = int64_t(8) << 20;    // multiplications of elements: about 70 µs of AVX-512
+constexpr int64_t leastWorkOfTile = int64_t(2) << 20;  // where that would make fewer than eight tiles
 constexpr int64_t mostTiles = 32;                   // wanted, where tiles may be larger
 constexpr int64_t rowsOfTile = 16 * tileRows;       // rows of A that stay in the second-level cache, times kBlockSteps
 constexpr int64_t columnsOfTile = 512;
-constexpr int64_t packedLimit = int64_t(64) << 20;  // bytes of packed panels before a batch is cut
+constexpr int64_t slabSteps = 1024;                 // steps of k, and elements of B, that are packed at once, so that
+constexpr int64_t slabSize = int64_t(512) << 10;    // the memory packed into stays in the caches
+constexpr int64_t batchSize = int64_t(2) << 20;     // elements packed at once of the many products of a batch
 constexpr int panelsOfPackTile = 4;
 
 /// Start of part `part` when `total` things are split evenly into `parts`; sizes differ by one at most.
 DANU_INLINE int64_t partStart(int64_t total, int64_t parts, int64_t part) { return total * part / parts; }
-
-DANU_INLINE constexpr int64_t ceilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /// Where a tile finds the rows of A.
 enum class RowLayout {
@@ -87,7 +88,7 @@ void PackedGemm<Step, In>::packPanels(int64_t product, int64_t block, int64_t fi
       strips[count++] = {b + k * g.ldb + column, panel(product, block, index), columns, width};
     }
   }
-  packAcrossK<Step>(strips, count, g.ldb, blockPositions(block));
+  if (count > 0) packAcrossK<Step>(strips, count, g.ldb, blockPositions(block));
 }
 
 template <class Step, class In>
@@ -110,25 +111,30 @@ void PackedGemm<Step, In>::packRowGroups(int64_t product, int64_t block, int64_t
   packAcrossK<Step>(strips, count, g.lda, blockPositions(block));
 }
 
-/// Adds what is to be added to a tile of sums, rounds, and stores the columns that exist.
+/// Adds what is to be added to a row of sums, rounds, and stores.
+template <class Out>
+DANU_INLINE void finishRow(const float* sums, int64_t columns, Out* c, const Out* residual, bool accumulate) {
+  int64_t column = 0;
+  for (; column + W <= columns; column += W) {
+    vf value = load(sums + column);
+    if (residual) value += load(residual + column);
+    if (accumulate) value += load(c + column);
+    store(c + column, value);
+  }
+  const int lanes = int(columns - column);
+  if (lanes == 0) return;
+  vf value = load(sums + column, lanes);
+  if (residual) value += load(residual + column, lanes);
+  if (accumulate) value += load(c + column, lanes);
+  store(c + column, value, lanes);
+}
+
+/// The same for the rows of a small tile.
 template <class Out>
 void finishTile(const float* sums, int64_t rows, int columns, Out* c, int64_t ldc, const Out* residual, int64_t ldr,
                 bool accumulate) {
   for (int64_t row = 0; row < rows; row++) {
-    for (int first = 0; first < columns; first += W) {
-      const int lanes = std::min(W, columns - first);
-      vf value = load(sums + row * panelWidth + first);
-      Out* to = c + row * ldc + first;
-      if (lanes == W) {
-        if (residual) value += load(residual + row * ldr + first);
-        if (accumulate) value += load(to);
-        store(to, value);
-      } else {
-        if (residual) value += load(residual + row * ldr + first, lanes);
-        if (accumulate) value += load(to, lanes);
-        store(to, value, lanes);
-      }
-    }
+    finishRow(sums + row * panelWidth, columns, c + row * ldc, residual ? residual + row * ldr : nullptr, accumulate);
   }
 }
 
@@ -228,7 +234,8 @@ bool readsRowsDirectly(const Gemm& g) {
 /// 1/r + 1/c beside the arithmetic; rows that the tile has to pack itself cost twice.
 template <class Step, class In>
 void chooseTiles(PackedGemm<Step, In>& p, int64_t steps) {
-  const int64_t wanted = std::clamp(p.g.m * p.g.n * steps / workOfTile, int64_t(1), mostTiles);
+  const int64_t work = p.g.m * p.g.n * steps;
+  const int64_t wanted = std::clamp(work / workOfTile, std::clamp(work / leastWorkOfTile, int64_t(1), int64_t(8)), mostTiles);
   const int64_t fewestRowTiles = ceilDivide(p.g.m, rowsOfTile);
   const int64_t fewestColumnTiles = ceilDivide(p.panels * panelWidth, columnsOfTile);
   const double costOfRows = p.rowLayout == RowLayout::direct ? 1 : 2;
@@ -267,35 +274,85 @@ PackedGemm<Step, In> cut(const Gemm& g) {
 }
 
 template <class Step, class In>
-void submitPacked(Queue& q, const PackedGemm<Step, In>& p, int64_t products) {
+void submitSlab(Queue& q, const Gemm& g, uint32_t* packedB) {
+  PackedGemm<Step, In> p = cut<Step, In>(g);
+  p.packedB = packedB;
   const int64_t parts = ceilDivide(p.panels, panelsOfPackTile);
-  submit(q, int(parts * p.kBlocks * products), [p, parts](int tile) {
+  submit(q, int(parts * p.kBlocks * g.batch), [p, parts](int tile) {
     p.packPanels(tile / parts / p.kBlocks, tile / parts % p.kBlocks, tile % parts * panelsOfPackTile);
   });
-  const int tiles = int(p.rowTiles * p.columnTiles * products);
-  if (p.g.out == dtypeF32) {
+  const int tiles = int(p.rowTiles * p.columnTiles * g.batch);
+  if (g.out == dtypeF32) {
     submit(q, tiles, [p](int tile) { p.template multiply<float>(tile); });
   } else {
     submit(q, tiles, [p](int tile) { p.template multiply<bf16>(tile); });
   }
 }
 
+/// Rounds sums in f32 to C, adding what is to be added.
+template <class Out>
+void submitFinish(Queue& q, const Gemm& g, const float* sums) {
+  const int64_t rowsEach = ceilDivide(int64_t(1) << 16, g.n);
+  const int64_t tiles = ceilDivide(g.m, rowsEach);
+  submit(q, int(tiles * g.batch), [=](int tile) {
+    const int64_t product = tile / tiles, first = tile % tiles * rowsEach;
+    for (int64_t row = first; row < std::min(first + rowsEach, g.m); row++) {
+      finishRow(sums + (product * g.m + row) * g.n, g.n, (Out*)g.c + product * g.strideC + row * g.ldc,
+                g.residual ? (const Out*)g.residual + product * g.strideR + row * g.ldr : nullptr, g.accumulate);
+    }
+  });
+}
+
+/// Enqueues the product slab by slab, all packed into the same memory one after another.
 template <class Step, class In>
-bool gemmPacked(Queue& q, const Gemm& g) {
-  PackedGemm<Step, In> p = cut<Step, In>(g);
-  const int64_t bytesEach = p.packedBSize * 4;
-  const int64_t together = std::clamp(packedLimit / bytesEach, int64_t(1), g.batch);
-  p.packedB = (uint32_t*)q.memory.allocate(size_t(bytesEach * together));
-  if (!p.packedB) return false;
-  for (int64_t first = 0; first < g.batch; first += together) {
-    const int64_t bytesOut = g.out == dtypeF32 ? 4 : 2;
-    p.g.a = (const In*)g.a + first * g.strideA;
-    p.g.b = (const In*)g.b + first * g.strideB;
-    p.g.c = (char*)g.c + first * g.strideC * bytesOut;
-    if (g.residual) p.g.residual = (const char*)g.residual + first * g.strideR * bytesOut;
-    submitPacked(q, p, std::min(together, g.batch - first));
+bool gemmPacked(Queue& q, const Gemm& whole) {
+  const int64_t steps = ceilDivide(whole.k, Step::depth);
+  const int64_t kSlabs = ceilDivide(steps, slabSteps);
+  const int64_t kSlab = ceilDivide(steps, kSlabs) * Step::depth;
+  const int64_t panels = ceilDivide(whole.n, panelWidth);
+  const int64_t panelSize = ceilDivide(kSlab, Step::depth) * panelWidth;
+  const int64_t nSlabs = std::min(panels, ceilDivide(panels * panelSize, slabSize));
+  const int64_t slabPanels = ceilDivide(panels, nSlabs);
+  const int64_t together = std::clamp(batchSize / (slabPanels * panelSize), int64_t(1), whole.batch);
+
+  const int64_t packedBytes = together * slabPanels * panelSize * 4;
+  const bool needsSums = whole.out == dtypeBf16 && kSlabs > 1;
+  const int64_t sumsBytes = needsSums ? whole.batch * whole.m * whole.n * 4 : 0;
+  char* const memory = (char*)q.memory.allocate(size_t(packedBytes + sumsBytes));
+  if (!memory) return false;
+  Gemm g = whole;
+  if (needsSums) {
+    // A narrow C cannot keep sums from slab to slab.
+    g.c = memory + packedBytes;
+    g.out = dtypeF32;
+    g.ldc = g.n;
+    g.strideC = g.m * g.n;
+    g.residual = nullptr;
+    g.accumulate = false;
   }
-  q.memory.free(p.packedB);
+  const int64_t bytesOut = g.out == dtypeF32 ? 4 : 2;
+  for (int64_t product = 0; product < g.batch; product += together) {
+    for (int64_t panel = 0; panel < panels; panel += slabPanels) {
+      const int64_t column = panel * panelWidth;
+      for (int64_t k = 0; k < g.k; k += kSlab) {
+        Gemm slab = g;
+        slab.batch = std::min(together, g.batch - product);
+        slab.n = std::min(slabPanels * panelWidth, g.n - column);
+        slab.k = std::min(kSlab, g.k - k);
+        slab.a = (const In*)g.a + product * g.strideA + (g.transposeA ? k * g.lda : k);
+        slab.b = (const In*)g.b + product * g.strideB + (g.transposeB ? column * g.ldb + k : k * g.ldb + column);
+        slab.c = (char*)g.c + (product * g.strideC + column) * bytesOut;
+        if (g.residual) slab.residual = (const char*)g.residual + (product * g.strideR + column) * bytesOut;
+        if (k > 0) {
+          slab.accumulate = true;
+          slab.residual = nullptr;
+        }
+        submitSlab<Step, In>(q, slab, (uint32_t*)memory);
+      }
+    }
+  }
+  if (needsSums) submitFinish<bf16>(q, whole, (const float*)(memory + packedBytes));
+  q.memory.free(memory);
   return true;
 }
 

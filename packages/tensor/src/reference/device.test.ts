@@ -2,4 +2,4 @@ import { conformance } from "@danu/testing";
 
 import { referenceDevice } from "./device.ts";
 
-conformance("the reference device in f32", () => referenceDevice());
+conformance("the reference device in f32", () => referenceDevice(), { runs: 10 });

@@ -142,10 +142,14 @@ function lossUnits([x, weight]: LossInputs): { loss: number; probability: number
   return { loss: logits + V + 16, probability: 2 * (logits + V + 16) };
 }
 
+/** Rounding of a value below 1 to each type, in units of 2⁻²⁴. */
+const operandRounding: Readonly<Record<string, number>> = { f32: 0, bf16: 2 ** 15, f16: 2 ** 12 };
+
+/** Bounds of the gradients; those of the logits may be rounded to the type of x before they are multiplied further. */
 function lossGradientBounds(inputs: LossInputs, scale: number, steps: number): readonly [Bound, Bound] {
-  const { probability } = lossUnits(inputs);
   const [x, weight] = inputs;
   const [N, V] = [x.shape[0]!, weight.shape[0]!];
+  const probability = lossUnits(inputs).probability + operandRounding[x.dtype]!;
   return [
     { absolute: scale * most(weight) * 2 * (probability + V), steps },
     { absolute: scale * most(x) * N * (probability + N), steps },

@@ -23,7 +23,7 @@ export function mergeShort(merges: Merges, ids: Int32Array, starts: Int32Array, 
     let at = -1;
     let before = -1;
     for (let i = 0, previous = -1; i < n; previous = i, i = next[i]!) {
-      if (priorities[i]! > best) continue;
+      if (priorities[i]! >= best) continue;
       best = priorities[i]!;
       at = i;
       before = previous;

@@ -52,6 +52,7 @@ export async function readState(path: string, fs: FileSystem): Promise<StoredSta
     if (typeof value === "number" && value >= 0 && whole) continue;
     throw fail(`expected ${key} to be a count, got ${JSON.stringify(value)}`);
   }
-  if (typeof seed !== "number" || typeof versions !== "object" || versions === null) throw fail("expected a seed and versions");
+  const known = typeof seed === "number" && typeof versions === "object" && versions !== null;
+  if (!known) throw fail("expected a seed and versions");
   return state as unknown as StoredState;
 }

@@ -34,8 +34,8 @@ export interface CheckpointStoreOptions {
 
 /** The checkpoints of a run: `step-00000100/` and so on, each a model folder with `trainer/` and a manifest.
  *
- *  One is written into a hidden folder, synced and renamed, so that under a visible name stands a complete checkpoint or
- *  none. The store expects that no other process writes its folder; `RunFolder` sees to that with a lock. */
+ *  One is written into a hidden folder, synced and renamed, so that a visible name stands for a complete checkpoint.
+ *  The store expects that no other process writes its folder; `RunFolder` sees to that with a lock. */
 export class CheckpointStore {
   readonly folder: string;
   readonly #tensorFiles: TensorFiles;
@@ -155,7 +155,9 @@ export class CheckpointStore {
     await this.clean().catch(() => undefined);
     if (!(error instanceof DanuError)) return error;
     const newest = (await listCheckpoints(this.folder, this.#fs).catch(() => [])).at(-1);
-    const rest = newest === undefined ? "there is no earlier checkpoint" : `${newest.folder} is the newest complete one`;
+    const rest = newest === undefined
+      ? "there is no earlier checkpoint"
+      : `${newest.folder} is the newest complete one`;
     const failure = new CheckpointError(`checkpoint of step ${step} was not written: ${error.message}; ${rest}`, {
       reason: "not-written", step, newest: newest?.folder ?? null, ...error.data,
     });

@@ -23,7 +23,7 @@ export interface StoredTensors {
   close(): Promise<void>;
 }
 
-/** How tensors get into files and out of them. `writeSafetensors` and `openSafetensors` of `@danu/model` fit as they are. */
+/** How tensors get into files and out of them; `writeSafetensors` and `openSafetensors` of `@danu/model` fit as is. */
 export interface TensorFiles {
   write(path: string, tensors: Iterable<StoredTensor>): Promise<void>;
   open(path: string): Promise<StoredTensors>;

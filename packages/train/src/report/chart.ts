@@ -29,8 +29,9 @@ const maxBuckets = 500;
 /** Draws lines over steps as an SVG figure with axes, gridlines and a legend; the page's script shows values on hover.
  *  Values that are not finite leave a gap. */
 export function lineChart({ title, unit, series, width, height, fromZero = false }: ChartOptions): string {
-  const drawn = series.map((line) => ({ ...line, points: thin(line.points) })).filter(({ points }) => points.length > 0);
-  const heading = `<figcaption><b>${escapeHtml(title)}</b> <span>${escapeHtml(unit)}</span>${legend(drawn)}</figcaption>`;
+  const drawn = series.filter(({ points }) => points.length > 0).map((line) => ({ ...line, points: thin(line.points) }));
+  const name = `<b>${escapeHtml(title)}</b> <span>${escapeHtml(unit)}</span>`;
+  const heading = `<figcaption>${name}${legend(drawn)}</figcaption>`;
   const finite = series.flatMap(({ points }) => points).filter(([, y]) => Number.isFinite(y));
   if (finite.length === 0) return `<figure>${heading}<p class="none">nothing recorded</p></figure>`;
 
@@ -58,7 +59,8 @@ export function lineChart({ title, unit, series, width, height, fromZero = false
 ${grid.join("")}${steps.join("")}<text class="axis" x="${plot.right}" y="${height - 1}" text-anchor="end">step</text>
 ${lines.join("\n")}
 <path class="cursor" d="" data-top="${margin.top}" data-bottom="${plot.bottom}"/>
-</svg><output></output><script type="application/json">${JSON.stringify(data).replaceAll("<", "\\u003c")}</script></figure>`;
+</svg><output></output>
+<script type="application/json">${JSON.stringify(data).replaceAll("<", "\\u003c")}</script></figure>`;
 }
 
 /** At most two points a bucket, the lowest and the highest, so that a spike of one step stays visible. */

@@ -3,7 +3,8 @@ export const style = `
 :root { color-scheme: light dark; --paper: #fbfbf9; --card: #fff; --ink: #1d2126; --quiet: #6a727c; --line: #e4e5e1;
   --a: #2563c4; --b: #c2570c; }
 @media (prefers-color-scheme: dark) {
-  :root { --paper: #14171a; --card: #1b1f24; --ink: #e3e6ea; --quiet: #939ca7; --line: #2d333a; --a: #6ea8ff; --b: #f0965a; }
+  :root { --paper: #14171a; --card: #1b1f24; --ink: #e3e6ea; --quiet: #939ca7; --line: #2d333a;
+    --a: #6ea8ff; --b: #f0965a; }
 }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 2.5rem 1.25rem 4rem; max-width: 68rem; background: var(--paper); color: var(--ink);
@@ -16,12 +17,13 @@ dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)
   background: var(--card); border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
 dl div { padding: .65rem .9rem; box-shadow: 0 0 0 1px var(--line); }
 dt { color: var(--quiet); font-size: .8rem; }
-dd { margin: 0; font-size: 1.05rem; line-height: 1.4; font-weight: 600; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+dd { margin: 0; font-size: 1.05rem; line-height: 1.4; font-weight: 600; font-variant-numeric: tabular-nums;
+  overflow-wrap: anywhere; }
 .charts { display: grid; grid-template-columns: repeat(3, 1fr); gap: 1rem; }
 .charts > :first-child { grid-column: 1 / -1; }
 @media (max-width: 52rem) { .charts { grid-template-columns: 1fr; } }
-figure { position: relative; margin: 0; padding: .8rem .9rem .5rem; background: var(--card); border: 1px solid var(--line);
-  border-radius: 8px; min-width: 0; }
+figure { position: relative; margin: 0; padding: .8rem .9rem .5rem; background: var(--card);
+  border: 1px solid var(--line); border-radius: 8px; min-width: 0; }
 figcaption { display: flex; flex-wrap: wrap; gap: 0 .7rem; align-items: baseline; font-size: .9rem; }
 figcaption span { color: var(--quiet); font-size: .8rem; }
 .key::before { content: ""; display: inline-block; width: 1.1em; height: 3px; margin-right: .4em; border-radius: 2px;

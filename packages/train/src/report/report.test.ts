@@ -12,8 +12,8 @@ import { renderReport, writeReport } from "./report.ts";
 
 function records(count: number, lossAt: (step: number) => number = (step) => 2 + 5 / step): MetricsRecord[] {
   return Array.from({ length: count }, (_, i) => ({
-    step: i + 1, tokens: (i + 1) * 1000, loss: lossAt(i + 1), gradientNorm: 1, learningRate: 1e-3, tokensPerSecond: 5000,
-    seconds: i, shareOfPeak: 0.5, ...(i % 50 === 49 ? { validationLoss: 3 } : {}),
+    step: i + 1, tokens: (i + 1) * 1000, loss: lossAt(i + 1), gradientNorm: 1, learningRate: 1e-3,
+    tokensPerSecond: 5000, seconds: i, shareOfPeak: 0.5, ...(i % 50 === 49 ? { validationLoss: 3 } : {}),
   }));
 }
 
@@ -26,7 +26,9 @@ test("the report shows figures, curves, samples and recipe, and asks the network
       samples: [{ prompt: "Once", text: " upon" }],
     });
     const html = await readFile(path, "utf8");
-    const texts = ["nano on novels", "6.25M", "300k", "50.0 %", "upon", "&#34;steps&#34;: 300", "last validation loss", "4 min 59 s"];
+    const texts = [
+      "nano on novels", "6.25M", "300k", "50.0 %", "upon", "&#34;steps&#34;: 300", "last validation loss", "4 min 59 s",
+    ];
     for (const text of texts) expect(html).toContain(text);
     expect(html.match(/<svg/g)).toHaveLength(4);
     expect(html).not.toMatch(/https?:|src=|href=|url\(|@import|NaN|undefined|Infinity/);
@@ -57,7 +59,8 @@ test("a run without steps, of one step, of equal values and of NaN alone has a r
 });
 
 test("a long run is drawn with few points that keep every spike, NaN included", () => {
-  fc.assert(fc.property(fc.integer({ min: 1, max: 20_000 }), fc.nat(), fc.constantFrom(1e6, -1e6, NaN), (count, where, spike) => {
+  const spikes = fc.constantFrom(1e6, -1e6, NaN);
+  fc.assert(fc.property(fc.integer({ min: 1, max: 20_000 }), fc.nat(), spikes, (count, where, spike) => {
     const points = Array.from({ length: count }, (_, i): Point => [i, i === where % count ? spike : Math.sin(i)]);
     const few = thin(points);
     expect(few.length).toBeLessThanOrEqual(1000);
@@ -80,9 +83,12 @@ test("ticks are round, cover the range and are few", () => {
 });
 
 test("numbers and times are short and readable", () => {
-  const numbers = [0, 1, -2.5, 3.14159, 999.94, 12_800, 6_250_000, 1e12, 0.00041, 1e-5, 123.456, 9999.9, 1e20, NaN, Infinity];
+  const numbers = [
+    0, 1, -2.5, 3.14159, 999.94, 12_800, 6_250_000, 1e12, 0.00041, 1e-5, 123.456, 9999.9, 1e20, NaN, Infinity,
+  ];
   expect(numbers.map(formatNumber)).toEqual([
-    "0", "1", "-2.5", "3.142", "999.9", "12.8k", "6.25M", "1T", "4.1e-4", "1e-5", "123.5", "10000", "1e+20", "NaN", "Infinity",
+    "0", "1", "-2.5", "3.142", "999.9", "12.8k", "6.25M", "1T", "4.1e-4", "1e-5", "123.5", "10000", "1e+20", "NaN",
+    "Infinity",
   ]);
   expect([4.21, 200, 7500, NaN].map(formatSeconds)).toEqual(["4.2 s", "3 min 20 s", "2 h 05 min", "unknown"]);
 });

@@ -22,6 +22,9 @@ export interface ReportOptions {
   readonly samples?: readonly Sample[];
 }
 
+/** The page may use what is in it and load nothing. */
+const policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+
 /** Writes the report of a run: one HTML file that needs no network. @throws RunFileError */
 export async function writeReport(path: string, options: ReportOptions): Promise<void> {
   await replaceFile(path, renderReport(options));
@@ -30,13 +33,15 @@ export async function writeReport(path: string, options: ReportOptions): Promise
 /** The report of a run as HTML: figures, curves, samples, recipe. All given text is shown as text. */
 export function renderReport({ title, records, recipe, facts = [], samples = [] }: ReportOptions): string {
   const given = facts.map(([name, value]) => [name, typeof value === "number" ? formatNumber(value) : value] as const);
-  const rows = [...given, ...factsOf(records)];
+  const rows = [...given, ...factsOf(records)].map(([name, value]) => (
+    `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`
+  ));
   return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
 <title>${escapeHtml(title)}</title>
 <style>${style}</style>
 </head>
@@ -44,7 +49,7 @@ export function renderReport({ title, records, recipe, facts = [], samples = [] 
 <h1>${escapeHtml(title)}</h1>
 <p class="lead">${leadOf(records.at(-1))}</p>
 ${warning(records)}
-<dl>${rows.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`).join("\n")}</dl>
+<dl>${rows.join("\n")}</dl>
 <div class="charts">
 ${charts(records).join("\n")}
 </div>

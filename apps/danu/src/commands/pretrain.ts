@@ -1,0 +1,39 @@
+import { resolve } from "node:path";
+
+import { defineCommand, type Command } from "../cli/command.ts";
+import { deviceFlags, openDevice } from "../cli/device.ts";
+import { UsageError } from "../cli/errors.ts";
+import { Reporter } from "../cli/reporter.ts";
+import { exitCodeOf, reportRun } from "../stages/finish-run.ts";
+import { pretrain } from "../stages/pretrain.ts";
+import { recipeFlags, recipeFromFlags, recipeFromFile } from "../stages/recipe-flags.ts";
+import { layerRecipes } from "../stages/recipe.ts";
+
+export const command: Command = defineCommand({
+  name: "pretrain",
+  description: "Trains a model on text from the start. A recipe file decides what is computed, flags override it, and the "
+    + "resolved recipe is kept in the run folder.",
+  flags: {
+    recipe: { type: "text", value: "FILE", help: "recipe, JSON; its paths are relative to the file" },
+    ...recipeFlags,
+    out: { type: "text", value: "DIR", required: true, help: "run folder: checkpoints, metrics.jsonl, report.html, model" },
+    resume: { type: "boolean", help: "go on from the newest checkpoint in the run folder" },
+    ...deviceFlags,
+  },
+  examples: [
+    "danu pretrain --data stories.txt --tokenizer tokenizer.model --preset nano --steps 500 --out runs/stories",
+    "danu pretrain --recipe recipe.json --out runs/first --learning-rate 1e-3",
+    "danu pretrain --out runs/first --resume",
+  ],
+  run: async ({ flags }, io) => {
+    const reporter = new Reporter(io, flags.json);
+    const { recipe: file, out, resume } = flags;
+    if (!resume && file === undefined && flags.data.length === 0) throw new UsageError("expected --recipe FILE or --data PATH …");
+    const fromFile = file === undefined ? {} : await recipeFromFile(file);
+    const layer = layerRecipes(fromFile, recipeFromFlags(flags));
+    using device = openDevice(flags, io, reporter);
+    const result = await pretrain({ layer, source: file ?? "recipe", out: resolve(out), resume, device, reporter });
+    reportRun(result, out, reporter);
+    return exitCodeOf(result);
+  },
+});

@@ -1,0 +1,193 @@
+import { parameterCount, presets, validateConfig, type DecoderConfig, type PresetName } from "@danu/model";
+import { schedule, type ScheduleOptions } from "@danu/optim";
+import { planStages, type SequenceStage } from "@danu/data";
+import type { Tokenizer } from "@danu/tokenizer";
+
+import { InputError } from "../cli/errors.ts";
+import { suggestion } from "../cli/flags.ts";
+import { specialIds } from "./tokenizer-file.ts";
+
+/** Text or prepared data of a run. */
+export interface DataSource {
+  /** A prepared dataset, or text files and folders of them. */
+  readonly paths: readonly string[];
+  /** Share of the samples, relative to the other sources; by default its share of the tokens. */
+  readonly weight?: number;
+}
+
+/** Everything that decides what a pretraining run computes. */
+export interface Recipe {
+  readonly model: DecoderConfig & { readonly preset: string };
+  /** Element type of the forward and backward pass; master weights and optimizer are f32. */
+  readonly dtype: "f32" | "bf16";
+  /** A SentencePiece `tokenizer.model`, or a folder that holds one. */
+  readonly tokenizer: string;
+  readonly data: readonly DataSource[];
+  /** Tokens of an optimizer step, the same in every stage. */
+  readonly tokensPerBatch: number;
+  /** The sequence-length schedule. */
+  readonly stages: readonly SequenceStage[];
+  /** Tokens that go through the model at once, which decides the memory of the activations; at least one row. */
+  readonly microBatchTokens: number;
+  readonly learningRate: Required<Omit<ScheduleOptions, "steps">>;
+  readonly optimizer: { readonly beta1: number; readonly beta2: number; readonly eps: number; readonly weightDecay: number };
+  readonly maxGradientNorm: number;
+  readonly seed: number;
+  /** Keeps the documents of a row apart. */
+  readonly documentMask: boolean;
+  readonly validation: {
+    /** Steps between two validations. */
+    readonly every: number;
+    /** Most tokens of one validation. */
+    readonly tokens: number;
+    /** Share of the documents held out when text is prepared. */
+    readonly fraction: number;
+  };
+  readonly checkpoint: { readonly every: number; readonly keep: number };
+  /** Computes activations again in the backward pass, to save memory. */
+  readonly recompute: boolean;
+  /** Text written at the end to show what the model has learned. */
+  readonly sample: { readonly prompt: string; readonly maxTokens: number; readonly temperature: number };
+}
+
+type Partly<T> = { readonly [K in keyof T]?: T[K] };
+
+/** Part of a recipe: what a file or the flags say, laid over the defaults. */
+export type RecipeLayer = {
+  readonly [K in keyof Recipe]?: Recipe[K] extends readonly unknown[] | string | number | boolean ? Recipe[K] : Partly<Recipe[K]>;
+} & {
+  /** Steps of the whole run; with `sequenceLength`, or alone, in place of `stages`. */
+  readonly steps?: number;
+  readonly sequenceLength?: number;
+};
+
+/** Lays recipes over one another, the last on top: objects field by field, lists as a whole. */
+export function layerRecipes(...layers: readonly RecipeLayer[]): RecipeLayer {
+  const merged: Record<string, unknown> = {};
+  for (const layer of layers) {
+    for (const [key, value] of Object.entries(layer)) {
+      if (value === undefined) continue;
+      const below = merged[key];
+      merged[key] = isPlain(value) && isPlain(below) ? { ...below, ...value } : value;
+    }
+  }
+  return merged;
+}
+
+/** What a recipe is completed with. */
+export interface RecipeContext {
+  readonly tokenizer: Tokenizer;
+  /** Element type that is fastest on the device. */
+  readonly dtype: "f32" | "bf16";
+  /** Names the recipe in messages. */
+  readonly source: string;
+}
+
+/** Fills in what a recipe leaves open and checks that its parts fit together.
+ *  @throws InputError, ConfigError, DataError, DanuError naming the field */
+export function completeRecipe(layer: RecipeLayer, { tokenizer, dtype, source }: RecipeContext): Recipe {
+  const { tokensPerBatch = 8192, microBatchTokens = 2048 } = layer;
+  const presetName = layer.model?.preset ?? "nano";
+  const standard = presetOf(presetName, source);
+  const stages = stagesOf(layer, tokensPerBatch, standard.maxPositions);
+  const steps = stepsIn(stages, tokensPerBatch);
+  const model = { preset: presetName, ...modelOf(layer, standard, stages, tokenizer, source) };
+  const peak = layer.learningRate?.peak ?? standardLearningRate(model);
+  const learningRate = {
+    kind: "cosine", peak, floor: peak / 10, warmup: Math.min(2000, Math.ceil(steps / 20)), decay: 0, ...layer.learningRate,
+  } as const;
+  schedule({ ...learningRate, steps });
+  return {
+    model,
+    dtype: layer.dtype ?? dtype,
+    tokenizer: requireTokenizer(layer, source),
+    data: checkWeights(required(layer.data, "data", "--data", source), source),
+    tokensPerBatch,
+    stages,
+    microBatchTokens,
+    learningRate,
+    optimizer: { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, ...layer.optimizer },
+    maxGradientNorm: layer.maxGradientNorm ?? 1,
+    seed: layer.seed ?? 1,
+    documentMask: layer.documentMask ?? true,
+    validation: { every: 100, tokens: 32_768, fraction: 0.01, ...layer.validation },
+    checkpoint: { every: 500, keep: 2, ...layer.checkpoint },
+    recompute: layer.recompute ?? false,
+    sample: { prompt: "Once upon a time", maxTokens: 200, temperature: 0.8, ...layer.sample },
+  };
+}
+
+/** Refuses to go on with a run under another recipe. @throws InputError naming the first field that differs */
+export function requireSameRecipe(wanted: Recipe, stored: Recipe): void {
+  const differs = (a: unknown, b: unknown, path: string): void => {
+    if (isPlain(a) && isPlain(b)) {
+      for (const key of Object.keys({ ...a, ...b })) differs(a[key], b[key], path === "" ? key : `${path}.${key}`);
+    } else if (JSON.stringify(a) !== JSON.stringify(b)) {
+      const message = `expected ${JSON.stringify(b)} as when the run began, got ${JSON.stringify(a)}`;
+      throw new InputError(`--resume: ${path}: ${message}; leave the flag out, or start another run`);
+    }
+  };
+  differs(wanted, stored, "");
+}
+
+/** Path of the tokenizer that a recipe names. @throws InputError when it names none */
+export function requireTokenizer(layer: RecipeLayer, source: string): string {
+  return required(layer.tokenizer, "tokenizer", "--tokenizer", source);
+}
+
+function presetOf(name: string, source: string): DecoderConfig {
+  if (Object.hasOwn(presets, name)) return presets[name as PresetName];
+  const names = Object.keys(presets);
+  throw new InputError(`${source}: model.preset: expected one of ${names.join(", ")}, got "${name}"${suggestion(name, names)}`);
+}
+
+function stagesOf({ stages, steps, sequenceLength }: RecipeLayer, tokensPerBatch: number, standardLength: number): readonly SequenceStage[] {
+  if (stages !== undefined && steps === undefined && sequenceLength === undefined) return stages;
+  const planned = stages === undefined ? 1000 : stepsIn(stages, tokensPerBatch);
+  return [{ tokens: (steps ?? planned) * tokensPerBatch, sequenceLength: sequenceLength ?? stages?.[0]!.sequenceLength ?? standardLength }];
+}
+
+function stepsIn(stages: readonly SequenceStage[], tokensPerBatch: number): number {
+  return planStages(stages, tokensPerBatch).reduce((sum, stage) => sum + stage.steps, 0);
+}
+
+function modelOf(
+  layer: RecipeLayer, standard: DecoderConfig, stages: readonly SequenceStage[], tokenizer: Tokenizer, source: string,
+): DecoderConfig {
+  const longest = Math.max(...stages.map((stage) => stage.sequenceLength));
+  const { preset: _, ...changes } = layer.model ?? {};
+  const config = validateConfig({
+    ...standard, ...specialIds(tokenizer),
+    vocabularySize: tokenizer.vocabularySize, maxPositions: Math.max(standard.maxPositions, longest), ...changes,
+  });
+  if (config.vocabularySize < tokenizer.vocabularySize) {
+    const message = `expected at least the ${tokenizer.vocabularySize} pieces of the tokenizer, got ${config.vocabularySize}`;
+    throw new InputError(`${source}: model.vocabularySize: ${message}`);
+  }
+  if (config.maxPositions < longest) {
+    const message = `expected at least the longest sequence length, ${longest}, got ${config.maxPositions}`;
+    throw new InputError(`${source}: model.maxPositions: ${message}`);
+  }
+  return config;
+}
+
+/** A learning rate that falls as the square root of the parameters grows, and is 2e-4 for 1.8 B, as Danube's. */
+function standardLearningRate(model: DecoderConfig): number {
+  const rate = 2e-4 * Math.sqrt(1.83e9 / parameterCount(model));
+  return Number(Math.min(2e-3, rate).toPrecision(2));
+}
+
+function required<T>(value: T | undefined, field: string, flag: string, source: string): T {
+  if (value !== undefined) return value;
+  throw new InputError(`${source}: ${field}: expected a value, got nothing; give it there or with ${flag}`);
+}
+
+function checkWeights(data: readonly DataSource[], source: string): readonly DataSource[] {
+  const weighted = data.filter(({ weight }) => weight !== undefined).length;
+  if (weighted === 0 || weighted === data.length) return data;
+  throw new InputError(`${source}: data: expected a weight for every source or for none, got ${weighted} for ${data.length}`);
+}
+
+function isPlain(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
