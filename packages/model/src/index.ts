@@ -2,11 +2,13 @@ export { Decoder, type DecoderInput, type DecoderOptions } from "./decoder/decod
 export {
   huggingFaceNames, initialize, mapParameters, parameterShapes, type BlockParameters, type DecoderParameters,
 } from "./decoder/parameters.ts";
+export { generate, type GenerateOptions } from "./generate/generate.ts";
+export { sample, type SamplingOptions } from "./generate/sample.ts";
 export { loadParameters, parameterSources } from "./decoder/weights.ts";
 export {
   ConfigError, fromHuggingFace, toHuggingFace, validateConfig, type DecoderConfig, type HuggingFaceConfig, type ModelType,
 } from "./config.ts";
-export { flopsPerToken, parameterCount, presets, type PresetName } from "./presets.ts";
+export { flopsPerToken, parameterCount, preset, presetNames, presets, type PresetName } from "./presets.ts";
 export {
   openModelFolder, openWeights, readTokenizerFiles, writeModelFolder,
   type ModelFolder, type ModelFolderContents,

@@ -7,7 +7,6 @@ import {
 } from "@danu/train";
 
 import type { OpenDevice } from "../cli/device.ts";
-import { InterruptedError } from "../cli/errors.ts";
 import type { Reporter } from "../cli/reporter.ts";
 import { version } from "../version.ts";
 import { announceRun } from "./announce-run.ts";
@@ -21,6 +20,7 @@ import { completeRecipe, layerRecipes, requireSameRecipe, requireTokenizer, type
 import { openRunData, preparedFolders, type RunData } from "./run-data.ts";
 import { writeRunReport } from "./run-report.ts";
 import { sampleText } from "./sample.ts";
+import { asInterrupted } from "./stop-on-signals.ts";
 import { openTokenizer, tokenizerFilesFor, type TokenizerFile } from "./tokenizer-file.ts";
 
 /** What a run is asked to do. */
@@ -87,7 +87,7 @@ async function openRun(
   { device, resume, reporter }: PretrainOptions, recipe: Recipe, tokenizer: TokenizerFile, paths: RunPaths, signal: AbortSignal,
 ): Promise<Run> {
   const data = await openRunData({ recipe, tokenizer, folder: paths.folder, reporter, signal }).catch((error: unknown) => {
-    throw signal.aborted && error === signal.reason ? new InterruptedError(String(signal.reason)) : error;
+    throw asInterrupted(error, signal);
   });
   let parts: PretrainParts | null = null;
   const close = (): void => {

@@ -60,6 +60,10 @@ void multiplyTile(const TileOperands& t) {
   const uint32_t* a[pointers];
   unroll<pointers>([&](auto i) DANU_LAMBDA { a[i] = ByColumns ? t.a + 3 * i : t.a + 3 * i * stride; });
   const uint32_t* b = t.b;
+  // The sums are stored when the loop is done: have the lines at hand by then.
+  unroll<Rows>([&](auto i) DANU_LAMBDA {
+    unroll<Vectors>([&](auto j) DANU_LAMBDA { __builtin_prefetch(t.out + i * t.outStride + j * W, 1); });
+  });
   for (int64_t step = 0; step < t.steps; step++) {
     vu columns[Vectors];
     unroll<Vectors>([&](auto j) DANU_LAMBDA { columns[j] = *(const vuUnaligned*)(b + j * W); });

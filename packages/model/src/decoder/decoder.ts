@@ -28,6 +28,8 @@ export interface DecoderOptions {
 export class Decoder implements Disposable {
   readonly config: DecoderConfig;
   readonly device: Device;
+  /** Longest text this decoder can see, in tokens. */
+  readonly positions: number;
   readonly #recompute: boolean;
   readonly #table: Tensor;
 
@@ -35,6 +37,7 @@ export class Decoder implements Disposable {
   constructor(device: Device, config: DecoderConfig, positions: number = config.maxPositions, options: DecoderOptions = {}) {
     this.config = config;
     this.device = device;
+    this.positions = positions;
     this.#recompute = options.recompute ?? false;
     this.#table = keep(ropeTable(device, { positions, headDim: config.headDim, theta: config.ropeTheta }));
   }
@@ -53,7 +56,12 @@ export class Decoder implements Disposable {
 
   /** Scores of the next token after every position. @returns `[B, T, V]` in the dtype of the weights */
   logits(params: DecoderParameters, input: DecoderInput, caches: readonly KeyValueCache[] | null = null): Tensor {
-    return scope(() => linear(this.hiddenStates(params, input, caches), params.head ?? params.embedding));
+    return scope(() => this.head(params, this.hiddenStates(params, input, caches)));
+  }
+
+  /** Scores from final hidden states. @param hidden `[..., C]`  @returns `[..., V]` */
+  head(params: DecoderParameters, hidden: Tensor): Tensor {
+    return linear(hidden, params.head ?? params.embedding);
   }
 
   /** `scale · Σ cross-entropy` over the targets that are not −100, in nats.
