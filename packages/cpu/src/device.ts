@@ -86,6 +86,11 @@ export class CpuDevice extends Device {
     return host;
   }
 
+  /** Waits for the work enqueued so far. */
+  async finish(): Promise<void> {
+    await this.library.waitUntilAsync(this.queue, this.library.submitted(this.queue));
+  }
+
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.library.destroy(this.queue);

@@ -34,7 +34,7 @@ const miniFloats = {
 } as const satisfies Partial<Record<DType, MiniFloat>>;
 
 /** Bits of the bfloat16 nearest to `x`, ties to even; NaN stays a quiet NaN. */
-export function bf16FromNumber(x: number): number {
+function bf16FromNumber(x: number): number {
   f32[0] = x;
   const bits = u32[0]!;
   if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | 0x40;
@@ -42,7 +42,7 @@ export function bf16FromNumber(x: number): number {
 }
 
 /** Value of a bfloat16 bit pattern. */
-export function bf16ToNumber(bits: number): number {
+function bf16ToNumber(bits: number): number {
   u32[0] = bits << 16;
   return f32[0]!;
 }

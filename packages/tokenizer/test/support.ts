@@ -77,7 +77,7 @@ export function field(number: number, payload: readonly number[]): number[] {
   return [...varint(number * 8 + 2), ...varint(payload.length), ...payload];
 }
 
-export function flag(number: number, value: number): number[] {
+function flag(number: number, value: number): number[] {
   return [...varint(number * 8), ...varint(value)];
 }
 

@@ -3,7 +3,7 @@ import { flagName, parseFlags, valueHint, type Flag, type FlagTable, type FlagVa
 import type { Io } from "./io.ts";
 
 /** Words of a command line that are no flags. */
-export interface Positionals {
+interface Positionals {
   /** Name in the help text, as `PATH…`. */
   readonly name: string;
   readonly min: number;

@@ -2,8 +2,8 @@ import { inspectDataset, openDataset } from "@danu/data";
 
 import { defineCommand, type Command } from "../cli/command.ts";
 import { Reporter } from "../cli/reporter.ts";
-import { showDataset } from "../stages/show-dataset.ts";
-import { openTokenizer } from "../stages/tokenizer-file.ts";
+import { showDataset } from "../data/show-dataset.ts";
+import { openTokenizer } from "../model/tokenizer-file.ts";
 
 export const command: Command = defineCommand({
   name: "data inspect",

@@ -4,8 +4,8 @@ import { defineCommand, type Command } from "../cli/command.ts";
 import { bytes, short } from "../cli/format.ts";
 import { RateMeter } from "../cli/rate-meter.ts";
 import { Reporter } from "../cli/reporter.ts";
-import { stopOnSignals } from "../stages/stop-on-signals.ts";
-import { openTokenizer } from "../stages/tokenizer-file.ts";
+import { stopOnSignals } from "../run/stop-on-signals.ts";
+import { openTokenizer } from "../model/tokenizer-file.ts";
 
 export const command: Command = defineCommand({
   name: "data prepare",

@@ -5,9 +5,9 @@ import { defineCommand, type Command } from "../cli/command.ts";
 import { deviceFlags, openDevice } from "../cli/device.ts";
 import { readJson } from "../cli/read-file.ts";
 import { Reporter } from "../cli/reporter.ts";
-import { computeLogits } from "../stages/compute-logits.ts";
-import { checkIdRows } from "../stages/id-rows.ts";
-import { loadModel } from "../stages/open-model.ts";
+import { computeLogits } from "../model/compute-logits.ts";
+import { checkIdRows } from "../model/id-rows.ts";
+import { loadModel } from "../model/open-model.ts";
 
 export const command: Command = defineCommand({
   name: "logits",

@@ -4,10 +4,10 @@ import { defineCommand, type Command } from "../cli/command.ts";
 import { deviceFlags, openDevice } from "../cli/device.ts";
 import { UsageError } from "../cli/errors.ts";
 import { Reporter } from "../cli/reporter.ts";
-import { exitCodeOf, reportRun } from "../stages/finish-run.ts";
-import { pretrain } from "../stages/pretrain.ts";
-import { recipeFlags, recipeFromFlags, recipeFromFile } from "../stages/recipe-flags.ts";
-import { layerRecipes } from "../stages/recipe.ts";
+import { exitCodeOf, reportRun } from "../run/finish.ts";
+import { pretrain } from "../run/pretrain.ts";
+import { recipeFlags, recipeFromFlags, recipeFromFile } from "../recipe/flags.ts";
+import { layerRecipes } from "../recipe/recipe.ts";
 
 export const command: Command = defineCommand({
   name: "pretrain",

@@ -2,8 +2,8 @@ import { defineCommand, type Command } from "../cli/command.ts";
 import { InputError, UsageError } from "../cli/errors.ts";
 import { readJson } from "../cli/read-file.ts";
 import { Reporter } from "../cli/reporter.ts";
-import { checkId } from "../stages/id-rows.ts";
-import { openTokenizer } from "../stages/tokenizer-file.ts";
+import { checkId } from "../model/id-rows.ts";
+import { openTokenizer } from "../model/tokenizer-file.ts";
 
 export const command: Command = defineCommand({
   name: "tokenizer decode",

@@ -2,7 +2,7 @@ import { defineCommand, type Command } from "../cli/command.ts";
 import { UsageError } from "../cli/errors.ts";
 import { readText } from "../cli/read-file.ts";
 import { Reporter } from "../cli/reporter.ts";
-import { openTokenizer } from "../stages/tokenizer-file.ts";
+import { openTokenizer } from "../model/tokenizer-file.ts";
 
 export const command: Command = defineCommand({
   name: "tokenizer encode",

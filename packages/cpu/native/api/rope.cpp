@@ -12,8 +12,8 @@ using namespace danu;
 /// queue. y may be x.
 /// @param y, x [rows, H, D] of dtype f32 or bf16, D even  @param positions i32 [rows]
 /// @param table f32 [tablePositions, D]: cos[0 … D/2), sin[0 … D/2) of each position
-DANU_API int32_t danu_rope(Queue* q, uint64_t y, uint64_t x, uint64_t table, uint64_t positions, int64_t rows, int64_t H,
-                           int64_t D, int64_t tablePositions, int32_t inverse, int32_t dtype) {
+DANU_API int32_t danu_rope(Queue* q, uint64_t y, uint64_t x, uint64_t table, uint64_t positions, int64_t rows,
+                           int64_t H, int64_t D, int64_t tablePositions, int32_t inverse, int32_t dtype) {
   if (rows < 0 || H < 0 || D < 0 || D % 2 != 0 || tablePositions < 0) return danu_invalid_argument;
   constexpr int64_t elementsPerTile = 32768;
   int64_t each = std::max<int64_t>(1, elementsPerTile / std::max<int64_t>(H * D, 1));

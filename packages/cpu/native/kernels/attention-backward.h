@@ -61,7 +61,8 @@ struct alignas(64) BackwardScratch {
   RowStatistics statistics;
 };
 
-/// A block of queries twice: units of the head as depth and lanes as columns, and lanes as depth and the head as columns.
+/// A block of queries twice: units of the head as depth and lanes as columns, then lanes as depth and the head as
+/// columns.
 template <class Operands, class T>
 void prepareRows(Unit* depth, Unit* lanes, Unit* staging, QueryRows<const T> rows, const QueryBlock& block) {
   int padded = block.vectors * W;

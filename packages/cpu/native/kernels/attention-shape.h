@@ -45,7 +45,8 @@ struct AttentionShape {
 struct HeadPair {
   int64_t b, head;
 
-  HeadPair(const AttentionShape& shape, int64_t pair) : b(pair / shape.keyValueHeads), head(pair % shape.keyValueHeads) {}
+  HeadPair(const AttentionShape& shape, int64_t pair)
+      : b(pair / shape.keyValueHeads), head(pair % shape.keyValueHeads) {}
 };
 
 /// Asks for bytes that will be read once the work at hand is done.

@@ -80,7 +80,8 @@ DANU_INLINE vu pairLanes(vu x) {
 /// place of the scores, bf16 pairs of keys in `pairs`. `factor` is log2(e) times the scale of scores, not negative.
 /// An odd number of keys makes a pair with a masked one.
 template <class Operands, bool masked>
-void onlineSoftmax(SoftmaxState& state, float* scores, [[maybe_unused]] Unit* pairs, int vectors, int keys, float factor) {
+void onlineSoftmax(SoftmaxState& state, float* scores, [[maybe_unused]] Unit* pairs, int vectors, int keys,
+                   float factor) {
   auto weight = [=](float* s, vf shift) __attribute__((always_inline)) {
     vf x = load(s);
     vf e = exp2(x * factor - shift);

@@ -10,13 +10,10 @@
 
 namespace danu {
 
-#if !defined(DANU_KC)
-#define DANU_KC 256
-#endif
-constexpr int64_t kBlockSteps = DANU_KC;            // steps of a panel that stay in the first-level cache
+constexpr int64_t kBlockSteps = 512;                // steps of a panel, which stays in the second-level cache
 constexpr int64_t workOfTile = int64_t(8) << 20;    // multiplications of elements: about 70 µs of AVX-512
 constexpr int64_t leastWorkOfTile = int64_t(2) << 20;  // where that would make fewer than eight tiles
-constexpr int64_t mostTiles = 32;                   // wanted, where tiles may be larger
+constexpr int64_t tilesOfThread = 12;               // wanted at most, where tiles may be larger
 constexpr int64_t rowsOfTile = 16 * tileRows;       // rows of A that stay in the second-level cache, times kBlockSteps
 constexpr int64_t columnsOfTile = 512;
 constexpr int64_t slabSteps = 1024;                 // steps of k, and elements of B, that are packed at once, so that
@@ -231,14 +228,16 @@ bool readsRowsDirectly(const Gemm& g) {
 
 /// Cuts C into tiles: enough of them to share out, none larger than the caches hold, and of the shape that moves least.
 /// A tile of r rows and c columns fetches its panels for r rows and its rows for c columns, so a product costs about
-/// 1/r + 1/c beside the arithmetic; rows that the tile has to pack itself cost twice.
+/// 1/r + 1/c beside the arithmetic; rows that the tile has to pack itself cost four times that. The number of threads
+/// may matter here, because it changes no bit: the sums of an element of C are those of its blocks of k, in order.
 template <class Step, class In>
-void chooseTiles(PackedGemm<Step, In>& p, int64_t steps) {
+void chooseTiles(PackedGemm<Step, In>& p, int64_t steps, int threads) {
   const int64_t work = p.g.m * p.g.n * steps;
-  const int64_t wanted = std::clamp(work / workOfTile, std::clamp(work / leastWorkOfTile, int64_t(1), int64_t(8)), mostTiles);
+  const int64_t wanted = std::clamp(work / workOfTile, std::clamp(work / leastWorkOfTile, int64_t(1), int64_t(8)),
+                                    std::max(int64_t(16), tilesOfThread * threads));
   const int64_t fewestRowTiles = ceilDivide(p.g.m, rowsOfTile);
   const int64_t fewestColumnTiles = ceilDivide(p.panels * panelWidth, columnsOfTile);
-  const double costOfRows = p.rowLayout == RowLayout::direct ? 1 : 2;
+  const double costOfRows = p.rowLayout == RowLayout::direct ? 1 : 4;
   double least = 0;
   for (int64_t rowTiles = fewestRowTiles; rowTiles <= std::max(fewestRowTiles, std::min(wanted, p.rowGroups)); rowTiles++) {
     const int64_t columnTiles = std::max(fewestColumnTiles, std::min(ceilDivide(wanted, rowTiles), p.panels));
@@ -256,7 +255,7 @@ void chooseTiles(PackedGemm<Step, In>& p, int64_t steps) {
 }
 
 template <class Step, class In>
-PackedGemm<Step, In> cut(const Gemm& g) {
+PackedGemm<Step, In> cut(const Gemm& g, int threads) {
   PackedGemm<Step, In> p{};
   p.g = g;
   const int64_t steps = ceilDivide(g.k, Step::depth);
@@ -269,13 +268,13 @@ PackedGemm<Step, In> cut(const Gemm& g) {
   p.rowLayout = g.transposeA                     ? RowLayout::byColumns
                 : readsRowsDirectly<Step, In>(g) ? RowLayout::direct
                                                  : RowLayout::copied;
-  chooseTiles(p, steps);
+  chooseTiles(p, steps, threads);
   return p;
 }
 
 template <class Step, class In>
 void submitSlab(Queue& q, const Gemm& g, uint32_t* packedB) {
-  PackedGemm<Step, In> p = cut<Step, In>(g);
+  PackedGemm<Step, In> p = cut<Step, In>(g, q.threads());
   p.packedB = packedB;
   const int64_t parts = ceilDivide(p.panels, panelsOfPackTile);
   submit(q, int(parts * p.kBlocks * g.batch), [p, parts](int tile) {
@@ -311,7 +310,8 @@ bool gemmPacked(Queue& q, const Gemm& whole) {
   const int64_t kSlab = ceilDivide(steps, kSlabs) * Step::depth;
   const int64_t panels = ceilDivide(whole.n, panelWidth);
   const int64_t panelSize = ceilDivide(kSlab, Step::depth) * panelWidth;
-  const int64_t nSlabs = std::min(panels, ceilDivide(panels * panelSize, slabSize));
+  const int64_t nSlabs =
+      std::clamp(ceilDivide(panels * panelSize, slabSize), ceilDivide(panels * panelWidth, columnsOfTile), panels);
   const int64_t slabPanels = ceilDivide(panels, nSlabs);
   const int64_t together = std::clamp(batchSize / (slabPanels * panelSize), int64_t(1), whole.batch);
 

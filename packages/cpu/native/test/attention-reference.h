@@ -59,9 +59,9 @@ struct AttentionCase {
 
   std::string text() const {
     char line[200];
-    std::snprintf(line, sizeof line, "B %ld T %ld S %ld H %ld/%ld D %ld window %ld documents %d dtype %d", long(B), long(T),
-                  long(S), long(H), long(keyValueHeads), long(D), long(slidingWindow), int(!documentStart.empty()),
-                  int(dtype));
+    std::snprintf(line, sizeof line, "B %ld T %ld S %ld H %ld/%ld D %ld window %ld documents %d dtype %d", long(B),
+                  long(T), long(S), long(H), long(keyValueHeads), long(D), long(slidingWindow),
+                  int(!documentStart.empty()), int(dtype));
     return line;
   }
 };

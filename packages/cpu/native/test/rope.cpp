@@ -27,8 +27,8 @@ struct RopeCase {
     Queue q(threads);
     DeviceArray from(q, input, dtype), to(q, input.size(), dtype);
     DeviceArray& y = inPlace ? from : to;
-    int32_t status = danu_rope(&q, y.address(), from.address(), (uint64_t)table.data(), (uint64_t)positions.data(), rows, H,
-                               D, tablePositions, inverse, dtype);
+    int32_t status = danu_rope(&q, y.address(), from.address(), (uint64_t)table.data(), (uint64_t)positions.data(),
+                               rows, H, D, tablePositions, inverse, dtype);
     expect(status == danu_ok, "status %d", status);
     q.wait();
     return y.read();
@@ -62,8 +62,8 @@ DANU_TEST(testRope, "rope: turns pairs (i, i + D/2) by the angle of the position
           double a = c.x[size_t(first + i)], b = c.x[size_t(first + i + c.D / 2)];
           double cosine = angles[i], sine = angles[i + c.D / 2];
           double exact = d < c.D / 2 ? a * cosine - b * sine : b * cosine + a * sine;
-          expect(std::fabs(y[size_t(first + d)] - exact) <= tolerance * 2, "D %ld dtype %d: %g, not %g", long(c.D), c.dtype,
-                 y[size_t(first + d)], exact);
+          expect(std::fabs(y[size_t(first + d)] - exact) <= tolerance * 2, "D %ld dtype %d: %g, not %g", long(c.D),
+                 c.dtype, y[size_t(first + d)], exact);
         }
   }
 }
@@ -74,7 +74,9 @@ DANU_TEST(testRopeInverse, "rope: the inverse brings the input back") {
     RopeCase c = randomRope(random);
     Numbers back = c.run(c.run(c.x, false, 2), true, 3);
     double tolerance = c.dtype == dtypeF32 ? 1e-5 : 4e-2;
-    for (size_t i = 0; i < back.size(); i++) expect(std::fabs(back[i] - c.x[i]) <= tolerance, "%g, not %g", back[i], c.x[i]);
+    for (size_t i = 0; i < back.size(); i++) {
+      expect(std::fabs(back[i] - c.x[i]) <= tolerance, "%g, not %g", back[i], c.x[i]);
+    }
   }
 }
 
@@ -87,10 +89,12 @@ DANU_TEST(testRopePosition, "rope: a position outside the table is a failure, it
     c.positions[1] = bad;
     Queue q(2);
     DeviceArray x(q, c.x, dtypeF32), y(q, c.x.size(), dtypeF32);
-    danu_rope(&q, y.address(), x.address(), (uint64_t)c.table.data(), (uint64_t)c.positions.data(), 3, 2, 6, 4, 0, dtypeF32);
+    danu_rope(&q, y.address(), x.address(), (uint64_t)c.table.data(), (uint64_t)c.positions.data(), 3, 2, 6, 4, 0,
+              dtypeF32);
     q.wait();
     Failure failure = q.takeFailure();
-    expect(failure.code == failureIndexOutOfRange && failure.a == bad && failure.b == 4, "failure %ld", long(failure.code));
+    expect(failure.code == failureIndexOutOfRange && failure.a == bad && failure.b == 4, "failure %ld",
+           long(failure.code));
     Numbers result = y.read();
     for (size_t i = 0; i < result.size(); i++) {
       bool inBadRow = i / 12 == 1;

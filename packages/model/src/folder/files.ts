@@ -11,7 +11,7 @@ const maxTokenizerBytes = 500_000_000;
 const maxConfigBytes = 16_000_000;
 
 /** Names under which the tokenizer of a Hugging Face model folder is stored, the chat template included. */
-export const tokenizerFileNames: readonly string[] = [
+const tokenizerFileNames: readonly string[] = [
   "tokenizer.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
   "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json",
 ];

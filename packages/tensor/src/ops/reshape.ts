@@ -4,7 +4,7 @@ import { formatShape, sameShape, sizeOf, type Shape } from "../shape.ts";
 import { record } from "../tape.ts";
 import type { Tensor } from "../tensor.ts";
 
-export const reshapeOp: Op<readonly [Tensor], readonly [Tensor], null> = defineOp({
+const reshapeOp: Op<readonly [Tensor], readonly [Tensor], null> = defineOp({
   name: "reshape",
   infer: ([x]) => [{ shape: x.shape, dtype: x.dtype }],
   vjp: ([g], [x]) => [g && reshape(g, x.shape)],

@@ -112,7 +112,7 @@ export class Vocabulary implements BpeModel {
 }
 
 /** Bytes of the UTF-8 character that begins with `lead`. */
-export function characterLength(lead: number): number {
+function characterLength(lead: number): number {
   return lead < 0xc0 || lead === UNMATCHED_SPACE ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
 }
 

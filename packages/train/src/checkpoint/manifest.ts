@@ -5,7 +5,7 @@ import { CheckpointError } from "../errors.ts";
 import { errnoOf, readText, syncFolder, writeSynced, type FileSystem } from "../files.ts";
 
 /** Size and hash of every file of a checkpoint. */
-export interface Manifest {
+interface Manifest {
   readonly format: "danu-checkpoint";
   readonly version: 1;
   readonly step: number;
@@ -14,7 +14,7 @@ export interface Manifest {
 }
 
 /** Name of the manifest inside a checkpoint. */
-export const manifestName = "manifest.json";
+const manifestName = "manifest.json";
 
 const maxManifestBytes = 2 ** 24;
 const chunkBytes = 2 ** 22;

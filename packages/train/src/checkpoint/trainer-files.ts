@@ -39,7 +39,7 @@ export interface TrainerParts {
 }
 
 /** Folder of a checkpoint that holds what only training needs. */
-export const trainerFolder = "trainer";
+const trainerFolder = "trainer";
 const stateName = "state.json";
 const tensorsName = "optimizer.safetensors";
 

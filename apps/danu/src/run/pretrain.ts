@@ -9,19 +9,19 @@ import {
 import type { OpenDevice } from "../cli/device.ts";
 import type { Reporter } from "../cli/reporter.ts";
 import { version } from "../version.ts";
-import { announceRun } from "./announce-run.ts";
+import { announceRun } from "./announce.ts";
 import { releaseBatches } from "./decoder-batch.ts";
 import { inRunFolder } from "./in-run-folder.ts";
-import { safetensorsFiles, saveModel } from "./model-files.ts";
-import { buildPretrainParts, type PretrainParts } from "./pretrain-setup.ts";
+import { safetensorsFiles, saveModel } from "../model/save-model.ts";
+import { buildPretrainParts, type PretrainParts } from "./setup.ts";
 import { progressLine } from "./progress-line.ts";
-import { checkRecipe } from "./recipe-schema.ts";
-import { completeRecipe, layerRecipes, requireSameRecipe, requireTokenizer, type Recipe, type RecipeLayer } from "./recipe.ts";
+import { checkRecipe } from "../recipe/schema.ts";
+import { completeRecipe, layerRecipes, requireSameRecipe, requireTokenizer, type Recipe, type RecipeLayer } from "../recipe/recipe.ts";
 import { openRunData, preparedFolders, type RunData } from "./run-data.ts";
-import { writeRunReport } from "./run-report.ts";
-import { sampleText } from "./sample.ts";
+import { writeRunReport } from "./report.ts";
+import { completeText } from "../model/continue-text.ts";
 import { asInterrupted } from "./stop-on-signals.ts";
-import { openTokenizer, tokenizerFilesFor, type TokenizerFile } from "./tokenizer-file.ts";
+import { openTokenizer, tokenizerFilesFor, type TokenizerFile } from "../model/tokenizer-file.ts";
 
 /** What a run is asked to do. */
 export interface PretrainOptions {
@@ -136,7 +136,9 @@ async function work(
   const { trainer, decoder } = run.parts;
   const model = join(paths.folder, "model");
   await saveModel(model, recipe.model, trainer.params, files);
-  const sample = await sampleText(decoder, trainer.compute, tokenizer.tokenizer, { ...recipe.sample, seed: recipe.seed });
+  const { prompt, ...sampling } = recipe.sample;
+  const text = await completeText({ decoder, params: trainer.compute }, tokenizer.tokenizer, prompt, { ...sampling, seed: recipe.seed });
+  const sample = { prompt, text };
   await report(sample);
   reporter.line();
   reporter.line(`${reporter.style("bold", sample.prompt)}${sample.text}`);

@@ -5,7 +5,7 @@ import type { Device } from "@danu/tensor";
 import { Trainer } from "@danu/train";
 
 import { releaseBatches, toDecoderBatch, uploaded, type DecoderBatch } from "./decoder-batch.ts";
-import type { Recipe } from "./recipe.ts";
+import type { Recipe } from "../recipe/recipe.ts";
 import type { RunData } from "./run-data.ts";
 
 /** What a pretraining run works with, all of it a function of the recipe and the data. */

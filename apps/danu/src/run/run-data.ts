@@ -5,8 +5,8 @@ import { openDataset, prepareDataset, type Dataset, type WeightedStream } from "
 
 import { bytes, short } from "../cli/format.ts";
 import type { Reporter } from "../cli/reporter.ts";
-import type { DataSource, Recipe } from "./recipe.ts";
-import type { TokenizerFile } from "./tokenizer-file.ts";
+import type { DataSource, Recipe } from "../recipe/recipe.ts";
+import type { TokenizerFile } from "../model/tokenizer-file.ts";
 
 /** The token data of a run, open. */
 export interface RunData extends Disposable {

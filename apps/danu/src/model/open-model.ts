@@ -9,13 +9,13 @@ export interface LoadedModel extends Disposable {
 }
 
 /** Loads a model folder onto a device.
- *  @param dtype element type to compute in
+ *  @param dtype element type to compute in; null for the one the weights are stored in, f16 as f32
  *  @throws FileError, ConfigError, SafetensorsError naming the file and what is wrong with it */
-export async function loadModel(device: Device, path: string, dtype: DType): Promise<LoadedModel> {
+export async function loadModel(device: Device, path: string, dtype: DType | null): Promise<LoadedModel> {
   const folder = await openModelFolder(path);
   try {
     const { config } = folder;
-    const params = await loadParameters(device, folder.weights, config, dtype);
+    const params = await loadParameters(device, folder.weights, config, dtype ?? (config.dtype === "bf16" ? "bf16" : "f32"));
     const decoder = new Decoder(device, config);
     return {
       config, decoder, params,

@@ -1,11 +1,11 @@
-import { parameterCount, presets, validateConfig, type DecoderConfig, type PresetName } from "@danu/model";
+import { parameterCount, preset, presetNames, validateConfig, type DecoderConfig } from "@danu/model";
 import { schedule, type ScheduleOptions } from "@danu/optim";
 import { planStages, type SequenceStage } from "@danu/data";
 import type { Tokenizer } from "@danu/tokenizer";
 
 import { InputError } from "../cli/errors.ts";
 import { suggestion } from "../cli/flags.ts";
-import { specialIds } from "./tokenizer-file.ts";
+import { specialIds } from "../model/tokenizer-file.ts";
 
 /** Text or prepared data of a run. */
 export interface DataSource {
@@ -136,9 +136,8 @@ export function requireTokenizer(layer: RecipeLayer, source: string): string {
 }
 
 function presetOf(name: string, source: string): DecoderConfig {
-  if (Object.hasOwn(presets, name)) return presets[name as PresetName];
-  const names = Object.keys(presets);
-  throw new InputError(`${source}: model.preset: expected one of ${names.join(", ")}, got "${name}"${suggestion(name, names)}`);
+  if ((presetNames as readonly string[]).includes(name)) return preset(name);
+  throw new InputError(`${source}: model.preset: expected one of ${presetNames.join(", ")}, got "${name}"${suggestion(name, presetNames)}`);
 }
 
 function stagesOf({ stages, steps, sequenceLength }: RecipeLayer, tokensPerBatch: number, standardLength: number): readonly SequenceStage[] {
@@ -171,10 +170,10 @@ function modelOf(
   return config;
 }
 
-/** A learning rate that falls as the square root of the parameters grows, and is 2e-4 for 1.8 B, as Danube's. */
+/** A learning rate that falls as the square root of the parameters grows, from 1e-3 to 2e-4 for 1.8 B, as Danube's. */
 function standardLearningRate(model: DecoderConfig): number {
   const rate = 2e-4 * Math.sqrt(1.83e9 / parameterCount(model));
-  return Number(Math.min(2e-3, rate).toPrecision(2));
+  return Number(Math.min(1e-3, rate).toPrecision(2));
 }
 
 function required<T>(value: T | undefined, field: string, flag: string, source: string): T {

@@ -5,7 +5,7 @@ import type { OpenDevice } from "../cli/device.ts";
 import { bytes, duration, short, withCommas } from "../cli/format.ts";
 import type { Reporter } from "../cli/reporter.ts";
 import { predictTrainingBytes } from "./predict-memory.ts";
-import type { Recipe } from "./recipe.ts";
+import type { Recipe } from "../recipe/recipe.ts";
 import type { RunData } from "./run-data.ts";
 
 /** What is said before a run begins. */

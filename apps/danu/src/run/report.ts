@@ -2,7 +2,7 @@ import { parameterCount } from "@danu/model";
 import { readMetrics, writeReport, type RunPaths, type Sample } from "@danu/train";
 
 import { short } from "../cli/format.ts";
-import type { Recipe } from "./recipe.ts";
+import type { Recipe } from "../recipe/recipe.ts";
 
 /** Writes `report.html` of a run from its metrics so far. @throws RunFileError */
 export async function writeRunReport(paths: RunPaths, recipe: Recipe, sample: Sample | null): Promise<void> {

@@ -2,9 +2,9 @@ import { dirname, resolve } from "node:path";
 
 import type { FlagValues } from "../cli/flags.ts";
 import { readJson } from "../cli/read-file.ts";
-import { checkRecipe } from "./recipe-schema.ts";
+import { checkRecipe } from "./schema.ts";
 import type { DataSource, RecipeLayer } from "./recipe.ts";
-import { isDataset } from "./run-data.ts";
+import { isDataset } from "../run/run-data.ts";
 
 /** Flags that stand for fields of a recipe. */
 export const recipeFlags = {

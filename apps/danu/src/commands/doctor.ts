@@ -1,0 +1,53 @@
+import { defineCommand, type Command } from "../cli/command.ts";
+import { deviceFlags } from "../cli/device.ts";
+import { bytes, short } from "../cli/format.ts";
+import { Reporter } from "../cli/reporter.ts";
+import { inspectMachine, missingIsas, type MachineReport } from "../machine/inspect-machine.ts";
+import { version } from "../version.ts";
+
+export const command: Command = defineCommand({
+  name: "doctor",
+  description: "Shows what this machine has and reached when measured, what danu would use, and why not more.",
+  flags: { threads: deviceFlags.threads },
+  examples: ["danu doctor", "DANU_ISA=avx2 danu doctor --threads 1 --json"],
+  run: async ({ flags }, io) => {
+    const reporter = new Reporter(io, flags.json);
+    const danu = await version();
+    const machine = await inspectMachine(io, flags.threads);
+    reporter.result({ danu, ...machine }, () => {
+      reporter.line(`danu     ${danu}, Node ${machine.node}, ${machine.platform}`);
+      for (const line of describe(machine)) reporter.line(line);
+    });
+  },
+});
+
+function describe(machine: MachineReport): string[] {
+  const { cpu, cores, memoryBytes, memoryBandwidth, cpuDevice, cpuDeviceError, gpu, used, dtype } = machine;
+  const memory = `${bytes(memoryBytes.available)} free of ${bytes(memoryBytes.total)}, one core copies ${bytes(memoryBandwidth)}/s`;
+  const device = cpuDevice === null ? [] : [
+    `threads  ${cpuDevice.threads} of ${cores}`,
+    `isa      ${cpuDevice.isa}${cpuDevice.isa === cpuDevice.bestIsa ? "" : ` as asked; this machine has ${cpuDevice.bestIsa}`}`,
+    `peak     ${short(cpuDevice.peakFlops.f32)}FLOP/s in f32, ${short(cpuDevice.peakFlops.bf16)}FLOP/s in bf16, measured`,
+  ];
+  return [
+    `cpu      ${cpu}`, `memory   ${memory}`, ...device, `gpu      ${gpuLine(gpu)}`, "",
+    `would use  ${used === "cpu" ? `cpu, ${cpuDevice!.isa}, ${cpuDevice!.threads} threads, training in ${dtype}` : "reference, which is slow"}`,
+    ...reasons(machine, cpuDeviceError).map((reason) => `why not    ${reason}`),
+  ];
+}
+
+function gpuLine({ gpus, driver }: MachineReport["gpu"]): string {
+  if (gpus.length > 0) return gpus.join("; ");
+  return driver === null ? "none found: no nvidia-smi, no libcuda.so.1" : `none found by nvidia-smi, but a driver: ${driver}`;
+}
+
+function reasons({ cpuDevice, gpu, cores }: MachineReport, error: string | null): string[] {
+  const missing = cpuDevice === null ? [] : missingIsas(cpuDevice);
+  return [
+    ...(error === null ? [] : [`cpu: ${error}`]),
+    ...missing.map((isa) => `${isa}: this CPU does not have it`),
+    ...(cpuDevice !== null && cpuDevice.isa !== cpuDevice.bestIsa ? [`${cpuDevice.bestIsa}: DANU_ISA asks for ${cpuDevice.isa}`] : []),
+    ...(cpuDevice !== null && cpuDevice.threads < cores ? [`${cores} threads: fewer were asked for`] : []),
+    `cuda: ${gpu.gpus.length > 0 ? "a GPU is here, but " : ""}the CUDA device is not part of this build yet`,
+  ];
+}
