@@ -4,6 +4,7 @@ import { tensor, type Tensor } from "@danu/tensor";
 import { Trainer } from "@danu/train";
 
 import type { BenchDType } from "./measure.ts";
+import { profile, type OpTime } from "./profile.ts";
 
 /** Speed of whole optimizer steps. */
 export interface StepResult {
@@ -18,6 +19,8 @@ export interface StepResult {
   readonly gflops: number;
   readonly shareOfPeak: number;
   readonly peakBytes: number;
+  /** Processor time by op of one more step, if it was asked for. */
+  readonly profile?: readonly OpTime[];
 }
 
 /** What to run. */
@@ -28,6 +31,7 @@ export interface StepOptions {
   readonly sequenceLength: number;
   readonly steps: number;
   readonly recompute: boolean;
+  readonly profile: boolean;
 }
 
 /** Measures full training steps on random tokens: forward, loss, backward, clip, AdamW. */
@@ -59,10 +63,12 @@ export async function benchStep(cpu: CpuDevice, options: StepOptions): Promise<S
   times.sort((a, b) => a - b);
   const rate = (time: number): number => (B * T) / time;
   const tokensPerSecond = rate(times[times.length >> 1]!);
+  const peakBytes = cpu.memory().peak;
+  const byOp = options.profile ? { profile: await profile(cpu, () => trainer.step([null], 1e-4)) } : {};
   const flops = tokensPerSecond * flopsPerToken(config, T);
   return {
     preset: options.preset, dtype, threads: cpu.threads, batch: B, sequenceLength: T,
     tokensPerSecond, bestTokensPerSecond: rate(times[0]!), gflops: flops / 1e9, shareOfPeak: flops / peak,
-    peakBytes: cpu.memory().peak,
+    peakBytes, ...byOp,
   };
 }

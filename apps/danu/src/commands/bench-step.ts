@@ -3,7 +3,7 @@ import { presetNames, type PresetName } from "@danu/model";
 import { benchStep } from "../bench/step.ts";
 import { defineCommand, type Command } from "../cli/command.ts";
 import { openCpu } from "../cli/device.ts";
-import { bytes, percent, withCommas } from "../cli/format.ts";
+import { bytes, percent, table, withCommas } from "../cli/format.ts";
 import { Reporter } from "../cli/reporter.ts";
 
 /** Rows and tokens a row of the published comparisons. */
@@ -21,6 +21,7 @@ export const command: Command = defineCommand({
     sequenceLength: { type: "integer", value: "T", min: 1, max: 1_000_000, help: "tokens in a row; by the preset" },
     steps: { type: "integer", value: "N", min: 1, max: 10_000, default: 8, help: "steps to time, after two that warm up" },
     recompute: { type: "boolean", help: "compute activations again in the backward pass, for less memory" },
+    profile: { type: "boolean", help: "show the processor time of one more step by op" },
     threads: { type: "integer", value: "N", min: 1, max: 4096, help: "CPU threads; all by default" },
   },
   examples: ["danu bench step", "danu bench step --preset small --dtype f32 --json"],
@@ -30,7 +31,7 @@ export const command: Command = defineCommand({
     const preset = flags.preset as PresetName;
     const [batch, sequenceLength] = batches[preset] ?? [1, 2048];
     const result = await benchStep(open.cpu, {
-      preset, dtype: flags.dtype, steps: flags.steps, recompute: flags.recompute,
+      preset, dtype: flags.dtype, steps: flags.steps, recompute: flags.recompute, profile: flags.profile,
       batch: flags.batch ?? batch, sequenceLength: flags.sequenceLength ?? sequenceLength,
     });
     reporter.result(result, () => {
@@ -38,6 +39,9 @@ export const command: Command = defineCommand({
       reporter.line(`${withCommas(result.tokensPerSecond)} tokens/s (best ${withCommas(result.bestTokensPerSecond)}), `
         + `${result.gflops.toFixed(0)} GFLOP/s, ${percent(result.shareOfPeak)} of the measured peak, `
         + `${bytes(result.peakBytes)} at most`);
+      if (result.profile !== undefined) {
+        reporter.line(table(["op", "calls", "cpu ms"], result.profile.map((row) => [row.op, String(row.calls), row.cpuMs.toFixed(1)])));
+      }
     });
   },
 });

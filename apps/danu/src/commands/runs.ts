@@ -27,6 +27,6 @@ function row(run: RunOverview): string[] {
   return [
     run.folder, run.preset ?? "–", run.dtype ?? "–", `${withCommas(run.step)}/${number(run.steps, withCommas)}`, short(run.tokens), number(run.loss, fixed),
     number(run.validationLoss, fixed), number(run.bestValidationLoss, fixed), number(run.tokensPerSecond, withCommas),
-    number(run.shareOfPeak, percent), duration(run.seconds), run.complete ? "complete" : "stopped",
+    number(run.shareOfPeak, percent), duration(run.seconds), run.complete ? "complete" : "unfinished",
   ];
 }

@@ -1,3 +1,5 @@
+import { relative } from "node:path";
+
 import { signalExitCode } from "../cli/errors.ts";
 import { duration, withCommas } from "../cli/format.ts";
 import type { Reporter } from "../cli/reporter.ts";
@@ -14,16 +16,22 @@ export function reportRun(result: PretrainResult, out: string, reporter: Reporte
     reporter.line();
     if (interruptedBy !== null) {
       reporter.line(`stopped by ${interruptedBy} after step ${withCommas(step)}, with a checkpoint; go on with`);
-      reporter.line(`  danu pretrain --out ${out} --resume`);
+      reporter.line(`  npx danu pretrain --out ${shown(out)} --resume`);
       return;
     }
     const loss = last === null ? "" : `, loss ${last.loss.toFixed(4)}`;
     const held = validationLoss === null ? "" : `, validation loss ${validationLoss.toFixed(4)}`;
     reporter.line(`${withCommas(step)} steps, ${withCommas(tokens)} tokens in ${duration(seconds)}${loss}${held}`);
-    reporter.line(`model   ${model}`);
-    reporter.line(`report  ${report}`);
-    reporter.line(`next    danu generate --model ${model} --prompt ${JSON.stringify(sample?.prompt ?? "")}`);
+    reporter.line(`model   ${shown(model!)}`);
+    reporter.line(`report  ${shown(report)}`);
+    reporter.line(`next    npx danu generate --model ${shown(model!)} --prompt ${JSON.stringify(sample?.prompt ?? "")}`);
   });
+}
+
+/** A path as short as it can be said from here. */
+function shown(path: string): string {
+  const here = relative(".", path);
+  return here.startsWith("..") ? path : here;
 }
 
 /** The exit code of a run: 0, or that of the signal which stopped it. */

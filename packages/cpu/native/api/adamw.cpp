@@ -8,8 +8,9 @@
 
 using namespace danu;
 
-/// One AdamW step over n elements, with PyTorch's formula: p ← (1 − lr · weightDecay) p; m, v ← moving averages of g, g²;
-/// p ← p − lr / bias₁ · m / (√v / √bias₂ + eps), g = *gradScale · grad. If *gradScale is not finite nothing is written.
+/// One AdamW step over n elements, with PyTorch's formula: p ← (1 − lr · weightDecay) p; m, v ← moving averages of
+/// g, g²; p ← p − lr / bias₁ · m / (√v / √bias₂ + eps), g = *gradScale · grad. If *gradScale is not finite
+/// nothing is written.
 /// @param param, m, v, grad f32 [n]  @param copy bf16 [n] that receives the rounded parameter, or 0
 /// @param gradScale address of one f32, or 0 for 1  @param biasCorrection1, biasCorrection2 1 − βᵗ
 DANU_API int32_t danu_adamw(

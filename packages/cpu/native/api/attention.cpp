@@ -46,8 +46,8 @@ int32_t backward(Queue& queue, const AttentionShape& shape, const uint64_t (&add
 }  // namespace
 
 /// Causal attention with grouped queries: o = softmax(scale · q kᵀ) v over the keys that a query sees. Query t stands
-/// at position p = S - T + t and sees the keys from max(p - slidingWindow + 1, documentStart[p]) to p. Forward results
-/// depend on no key outside that range; a NaN in a value or, backward, in a query or key may reach the rows of its tile.
+/// at position p = S - T + t and sees the keys from max(p - slidingWindow + 1, documentStart[p]) to p. Forward scores
+/// depend on no key outside that range; a NaN in a value or, backward, in any input may reach the rows of its tile.
 /// @param o, q [B, T, H, D]  @param k, v [B, S, Hkv, D], all of dtype f32 or bf16; Hkv divides H, D is at most 256
 /// @param lse f32 [B, H, T], natural logarithm of the sum of exponentials of scale · q kᵀ
 /// @param documentStart i32 [B, S], or 0 for none  @param slidingWindow 0 for none  @param scale finite, not negative

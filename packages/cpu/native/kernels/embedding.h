@@ -41,7 +41,8 @@ void sortByRow(int32_t* starts, int32_t* order, const int32_t* ids, int64_t n, i
   }
 }
 
-/// dw[v] = Σ dy[i] over the positions i of v, in ascending order, for table rows [first, last); zero where there are none.
+/// dw[v] = Σ dy[i] over the positions i of v, in ascending order, for table rows [first, last); zero where there are
+/// none.
 template <class T>
 void scatterAddRows(
     float* dw, const int32_t* starts, const int32_t* order, const T* dy, int64_t C, int64_t first, int64_t last) {

@@ -1,13 +1,16 @@
+#include "gemm-few.h"
 #include "gemm-packed.h"
 
 namespace danu {
 
-bool gemmBf16(Queue& q, const Gemm& g) {
 #if defined(__AVX512BF16__)
-  return gemmPacked<PairStep, bf16>(q, g);
+using Bf16Step = PairStep;
 #else
-  return gemmPacked<ScalarStep, bf16>(q, g);
+using Bf16Step = ScalarStep;
 #endif
+
+bool gemmBf16(Queue& q, const Gemm& g) {
+  return hasFewRows(g) ? gemmFewRows<Bf16Step, bf16>(q, g) : gemmPacked<Bf16Step, bf16>(q, g);
 }
 
 }  // namespace danu

@@ -1,7 +1,10 @@
+#include "gemm-few.h"
 #include "gemm-packed.h"
 
 namespace danu {
 
-bool gemmF32(Queue& q, const Gemm& g) { return gemmPacked<ScalarStep, float>(q, g); }
+bool gemmF32(Queue& q, const Gemm& g) {
+  return hasFewRows(g) ? gemmFewRows<ScalarStep, float>(q, g) : gemmPacked<ScalarStep, float>(q, g);
+}
 
 }  // namespace danu

@@ -19,8 +19,8 @@ float rmsNormRow(T* y, const T* x, const T* w, int64_t C, float eps) {
   return rstd;
 }
 
-/// One row backward: dx = rstd · (dy·w − x̂ · mean(dy·w·x̂)) + residual, where that is given; dw += dy · x̂, or dw = dy · x̂
-/// for the first row.
+/// One row backward: dx = rstd · (dy·w − x̂ · mean(dy·w·x̂)) + residual, where that is given; dw += dy · x̂, or
+/// dw = dy · x̂ for the first row.
 template <bool hasResidual, class T>
 void rmsNormRowBackward(
     T* dx, float* dw, const T* dy, const T* x, const T* w, const T* residual, float rstd, int64_t C, bool first) {

@@ -22,8 +22,8 @@ DANU_TEST(testAdamW, "adamw: PyTorch's formula, with and without copy and gradie
   Random random(1);
   for (int round = 0; round < 20; round++) {
     int64_t n = random.chance(40) ? random.integer(16000, 50000) : random.integer(0, 100);
-    Array p = randomArray(random, dtypeF32, n), m = randomArray(random, dtypeF32, n), v = randomArray(random, dtypeF32, n);
-    Array grad = randomArray(random, dtypeF32, n), scale(dtypeF32, 1);
+    Array p = randomArray(random, dtypeF32, n), grad = randomArray(random, dtypeF32, n), scale(dtypeF32, 1);
+    Array m = randomArray(random, dtypeF32, n), v = randomArray(random, dtypeF32, n);
     for (int64_t i = 0; i < n; i++) v.set(i, std::fabs(v[i]));
     bool hasCopy = random.chance(50), hasScale = random.chance(50);
     scale.set(0, hasScale ? 0.25 : 1);
@@ -36,14 +36,17 @@ DANU_TEST(testAdamW, "adamw: PyTorch's formula, with and without copy and gradie
       q.wait();
       if (q.threads() > 1) return joined({&s.param, &s.m, &s.v, &s.copy});
       for (int64_t i = 0; i < n; i++) {
-        double g = grad[i] * scale[0], first = m[i] + (g - m[i]) * (1 - beta1), second = beta2 * v[i] + (1 - beta2) * g * g;
+        double g = grad[i] * scale[0], first = m[i] + (g - m[i]) * (1 - beta1);
+        double second = beta2 * v[i] + (1 - beta2) * g * g;
         double expected = p[i] * (1 - lr * decay) - lr / bias1 * first / (std::sqrt(second) / std::sqrt(bias2) + eps);
         expect(isNear(s.m[i], first, 3e-7), "m %g, not %g", s.m[i], first);
         expect(isNear(s.v[i], second, 3e-7), "v %g, not %g", s.v[i], second);
-        expect(isNear(s.param[i], expected, 1e-6 * (1 + std::fabs(expected))), "param %.9g, not %.9g", s.param[i], expected);
+        double error = 1e-6 * (1 + std::fabs(expected));
+        expect(isNear(s.param[i], expected, error), "param %.9g, not %.9g", s.param[i], expected);
         if (hasCopy) expect(s.copy[i] == rounded(dtypeBf16, s.param[i]), "copy %g of %g", s.copy[i], s.param[i]);
       }
-      expect(s.param.isGuarded() && s.m.isGuarded() && s.v.isGuarded() && s.copy.isGuarded(), "adamw wrote past an end");
+      bool guarded = s.param.isGuarded() && s.m.isGuarded() && s.v.isGuarded() && s.copy.isGuarded();
+      expect(guarded, "adamw wrote past an end");
       return joined({&s.param, &s.m, &s.v, &s.copy});
     });
   }
@@ -79,7 +82,8 @@ DANU_TEST(testSumSquares, "sumSquares and clipScale: in f64, accumulated over te
       for (int64_t i = 0; i < k; i++) sum += b[i] * b[i];
       expect(isNear(total[0], sum, 2e-7 * sum), "%.9g, not %.9g", total[0], sum);
       double root = std::sqrt(sum), factor = std::min(1.0, 2 / (root + 1e-6));
-      expect(isNear(norm[0], root, 2e-7 * root) && isNear(scale[0], factor, 3e-7), "scale %g of norm %g", scale[0], norm[0]);
+      expect(isNear(norm[0], root, 2e-7 * root), "norm %.9g, not %.9g", norm[0], root);
+      expect(isNear(scale[0], factor, 3e-7), "scale %g, not %g", scale[0], factor);
       return joined({&total, &norm, &scale});
     });
   }

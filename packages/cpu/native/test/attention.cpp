@@ -33,7 +33,14 @@ bool sameBits(const Numbers& a, const Numbers& b) {
 }
 
 AttentionCase smallCase(int32_t dtype, int64_t T, int64_t S, int64_t H, int64_t D, int64_t slidingWindow) {
-  return {.B = 1, .T = T, .S = S, .H = H, .keyValueHeads = H / 2, .D = D, .slidingWindow = slidingWindow, .dtype = dtype};
+  return {.B = 1,
+          .T = T,
+          .S = S,
+          .H = H,
+          .keyValueHeads = H / 2,
+          .D = D,
+          .slidingWindow = slidingWindow,
+          .dtype = dtype};
 }
 
 }  // namespace

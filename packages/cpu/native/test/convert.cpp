@@ -20,7 +20,8 @@ DANU_TEST(testCastCodes, "cast: every code of the narrow types has its value, an
     castOn(queueWith(2), wide, codes);
     castOn(queueWith(2), back, wide);
     for (int64_t i = 0; i < n; i++) {
-      expect(sameValue(float(wide[i]), float(codes[i])), "type %d code %d: %g, not %g", dtype, int(i), wide[i], codes[i]);
+      expect(sameValue(float(wide[i]), float(codes[i])), "type %d code %d: %g, not %g", dtype, int(i), wide[i],
+             codes[i]);
       expect(std::signbit(wide[i]) == std::signbit(codes[i]) || wide[i] != wide[i], "sign of code %d", int(i));
       expect(isNear(back[i], codes[i], 0), "type %d code %d came back as %g", dtype, int(i), back[i]);
     }

@@ -23,8 +23,9 @@ struct Result {
 
   Result(Queue& q, Problem& p, double scale, bool gradients = true)
       : loss(dtypeF32, p.N), dx(p.x.dtype, p.N * p.C), dw(dtypeF32, p.V * p.C) {
-    int32_t status = danu_linear_cross_entropy(&q, loss, gradients ? uint64_t(dx) : 0, gradients ? uint64_t(dw) : 0, p.x,
-                                               p.w, p.targets, p.N, p.C, p.V, ignored, scale, p.x.dtype);
+    uint64_t toX = gradients ? uint64_t(dx) : 0, toW = gradients ? uint64_t(dw) : 0;
+    int32_t status = danu_linear_cross_entropy(&q, loss, toX, toW, p.x, p.w, p.targets, p.N, p.C, p.V, ignored, scale,
+                                               p.x.dtype);
     q.wait();
     expect(status == danu_ok, "status %d", status);
     expect(loss.isGuarded() && dx.isGuarded() && dw.isGuarded(), "crossEntropy wrote past an end");
@@ -52,7 +53,8 @@ void check(Problem& p, const Result& result, double scale) {
     double loss = skipped ? 0 : std::log(total) + top - logits[size_t(p.targets[i])];
     // Logits are f32 sums: an error in one moves the loss by as much and the gradient in proportion.
     double logitError = 1e-6 * largest + 1e-6;
-    expect(isNear(result.loss[i], loss, logitError + 1e-6 * std::fabs(loss)), "loss %.9g, not %.9g", result.loss[i], loss);
+    double lossError = logitError + 1e-6 * std::fabs(loss);
+    expect(isNear(result.loss[i], loss, lossError), "loss %.9g, not %.9g", result.loss[i], loss);
     for (int64_t c = 0; c < p.C; c++) {
       double d = 0, size = 0, slack = 0;
       for (int64_t v = 0; v < p.V && !skipped; v++) {
@@ -80,7 +82,8 @@ void check(Problem& p, const Result& result, double scale) {
 
 DANU_TEST(testCrossEntropy, "linearCrossEntropy: losses and gradients over one chunk and several") {
   Random random(1);
-  constexpr int64_t shapes[][3] = {{0, 3, 5}, {1, 1, 1}, {1, 5, 3}, {7, 17, 33}, {130, 8, 50}, {300, 12, 70}, {261, 33, 17}};
+  constexpr int64_t shapes[][3] = {{0, 3, 5},   {1, 1, 1},    {1, 5, 3},    {7, 17, 33},
+                                   {130, 8, 50}, {300, 12, 70}, {261, 33, 17}};
   for (auto [N, C, V] : shapes) {
     for (DType dtype : activationTypes) {
       Problem p(random, dtype, N, C, V, 3);

@@ -217,7 +217,8 @@ DANU_TEST(testInto, "addInto and scaleInto: every pair of types; a factor of 1 l
       queueWith(3).wait();
       if (factor == 1) expect(y.bytes() == before.bytes(), "type %d: a factor of 1 changed bits", dtype);
       for (int64_t i = 0; i < n; i++) {
-        double expected = rounded(dtype, isFloatType(dtype) ? rounded(dtypeF32, before[i] * factor) : before[i] * factor);
+        double product = before[i] * factor;
+        double expected = rounded(dtype, isFloatType(dtype) ? rounded(dtypeF32, product) : product);
         expect(isNear(y[i], expected, 0), "type %d: %g * %g = %g", dtype, before[i], factor, y[i]);
       }
     }

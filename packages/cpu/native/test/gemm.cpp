@@ -149,8 +149,19 @@ DANU_TEST(testLarge, "gemm: shapes beyond one block of k, rows and columns") {
     test.g.batch = 1;
     compareWithLoops(test);
   }
-  Case wide(random, 9, 1500, 530);
-  compareWithLoops(wide);
+  // More columns than a slab takes, and more of k, with every kind of C.
+  for (int64_t rows : {9, 40}) {
+    Case wide(random, rows, 1500, 530);
+    compareWithLoops(wide);
+  }
+  for (int round = 0; round < 6; round++) {
+    Case deep(random, random.integer(17, 40), random.integer(1, 70), random.integer(2049, 5000));
+    deep.g.out = dtypeBf16;
+    for (std::vector<float>* values : {&deep.c, &deep.residual}) {
+      for (float& value : *values) value = widen(narrow<bf16>(value));
+    }
+    compareWithLoops(deep);
+  }
 }
 
 DANU_TEST(testThreads, "gemm: the same bits for any number of threads") {

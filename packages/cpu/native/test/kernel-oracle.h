@@ -127,7 +127,7 @@ class Array {
     return {memory_.begin() + int64_t(start_), memory_.begin() + int64_t(start_) + n * bytesOf(dtype)};
   }
 
-  void assign(const std::vector<uint8_t>& from) { std::copy(from.begin(), from.end(), memory_.begin() + int64_t(start_)); }
+  void assign(const std::vector<uint8_t>& from) { std::copy(from.begin(), from.end(), data()); }
 
   const DType dtype;
   const int64_t n;

@@ -59,7 +59,8 @@ DANU_TEST(testStridedCopy, "stridedCopy: any permutation, gaps and repetition; n
     for (int64_t i = 0; i < x.n; i++) x.set(i, double(random.integer(0, 255)));
     onAllThreads("stridedCopy", [&](Queue& q) {
       Array y(dtype, v.elementsY), expected(dtype, v.elementsY);
-      danu_strided_copy(&q, y, x, v.rank, v.shape, v.stridesY, v.stridesX, v.offsetY, v.offsetX, int32_t(bytesOf(dtype)));
+      danu_strided_copy(&q, y, x, v.rank, v.shape, v.stridesY, v.stridesX, v.offsetY, v.offsetX,
+                        int32_t(bytesOf(dtype)));
       q.wait();
       if (q.threads() > 1) return y.bytes();
       for (int64_t i = 0; i < v.size; i++) {

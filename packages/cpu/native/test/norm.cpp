@@ -29,7 +29,8 @@ DANU_TEST(testNorm, "rmsNorm: forward and backward, with and without a residual 
         for (int64_t c = 0; c < C; c++) {
           int64_t i = r * C + c;
           double normed = x[i] * root, expected = normed * w[c];
-          expect(isNear(y[i], expected, 1e-5 * std::fabs(expected) + spacing(dtype, expected)), "y %g, not %g", y[i], expected);
+          double error = 1e-5 * std::fabs(expected) + spacing(dtype, expected);
+          expect(isNear(y[i], expected, error), "y %g, not %g", y[i], expected);
           double d = root * (dy[i] * w[c] - normed * projection / double(C)) + (hasResidual ? residual[i] : 0);
           expect(isNear(dx[i], d, 2e-5 * (root + 1) + spacing(dtype, d)), "dx %g, not %g", dx[i], d);
           sums[size_t(c)] += dy[i] * normed;

@@ -8,7 +8,8 @@ DANU_TEST(testSwiglu, "swiglu: forward and backward of both types, any length") 
   for (int round = 0; round < 40; round++) {
     DType dtype = activationTypes[random.integer(0, 1)];
     int64_t n = random.chance(30) ? random.integer(15000, 40000) : random.integer(0, 200);
-    Array gate = randomArray(random, dtype, n, 6), up = randomArray(random, dtype, n), dy = randomArray(random, dtype, n);
+    Array gate = randomArray(random, dtype, n, 6), up = randomArray(random, dtype, n);
+    Array dy = randomArray(random, dtype, n);
     onAllThreads("swiglu", [&](Queue& q) {
       Array y(dtype, n), dgate(dtype, n), dup(dtype, n);
       danu_swiglu_forward(&q, y, gate, up, n, dtype);

@@ -5,7 +5,7 @@ import {
   type KernelOf, type Tensor,
 } from "@danu/tensor";
 
-import { codeOf, cpuOf, type CpuDevice } from "../device.ts";
+import { codeOf, cpuOf, elementBytes, type CpuDevice } from "../device.ts";
 import { linearKernel } from "./matmul.ts";
 
 /** The fused kernels compute in f32 from f32 or bf16; other types take the decomposition. */
@@ -71,28 +71,34 @@ const linearCrossEntropy: KernelOf<typeof linearCrossEntropyOp> = ([total, dx, d
 /** Sizes of an attention call: `B, T, S, H, G, D, slidingWindow`. */
 type Sizes = readonly [B: number, T: number, S: number, H: number, G: number, D: number, slidingWindow: number];
 
-/** Calls `f` with the sizes of an attention and, for every batch element or all at once, the byte offsets of its rows.
+/** Most channels of a head that the attention kernels take. */
+const mostChannels = 256;
+
+function isNativeAttention(x: readonly (Tensor | null)[], { scale }: AttentionAttrs): boolean {
+  const D = x[0]!.shape[3]!;
+  return isNative(x) && D > 0 && D <= mostChannels && scale >= 0;
+}
+
+/** Calls `f` with the sizes of an attention and the first batch element they stand for: 0 for all at once.
  *  A cache that is not full has gaps between the batch elements, so these go one by one. */
-function forEachBatch(
-  q: Tensor, k: Tensor, attrs: AttentionAttrs, f: (sizes: Sizes, queryOffset: number, keyOffset: number) => void,
-): void {
+function forEachBatch(q: Tensor, k: Tensor, attrs: AttentionAttrs, f: (sizes: Sizes, batch: number) => void): void {
   const [B, T, H, D] = q.shape as [number, number, number, number];
   const [, S, G] = k.shape as [number, number, number];
   const window = attrs.slidingWindow ?? 0;
   const used = attrs.keyLength ?? S;
-  if (used === S || B === 1) return f([B, T, used, H, G, D, window], 0, 0);
-  for (let b = 0; b < B; b++) f([1, T, used, H, G, D, window], b * T * H, b * S * G * D);
+  if (B === 0) return undefined;
+  if (used === S || B === 1) return f([B, T, used, H, G, D, window], 0);
+  for (let b = 0; b < B; b++) f([1, T, used, H, G, D, window], b);
   return undefined;
 }
 
 const attention: KernelOf<typeof attentionOp> = ([o, lse], [q, k, v, documentStart], attrs) => {
   const cpu = cpuOf(q);
-  const bytes = q.dtype === "f32" ? 4 : 2;
-  const D = q.shape[3]!;
-  forEachBatch(q, k, attrs, (sizes, queryRow, keyAt) => {
+  forEachBatch(q, k, attrs, (sizes, batch) => {
+    const at = (x: Tensor): number => x.handle + batch * (x.size / q.shape[0]!) * elementBytes(x);
+    const start = documentStart === null ? 0 : at(documentStart);
     cpu.check("attention", cpu.library.attentionForward(
-      cpu.queue, o.handle + queryRow * D * bytes, lse.handle + queryRow * 4, q.handle + queryRow * D * bytes,
-      k.handle + keyAt * bytes, v.handle + keyAt * bytes, documentStart?.handle ?? 0, ...sizes, attrs.scale, codeOf(q.dtype),
+      cpu.queue, at(o), at(lse), at(q), at(k), at(v), start, ...sizes, attrs.scale, codeOf(q.dtype),
     ));
   });
 };
@@ -133,8 +139,8 @@ export function provideFused(cpu: CpuDevice): void {
     .provide(swigluGradOp, swigluGrad, isNative)
     .provide(tokenLossesOp, tokenLosses, isNative)
     .provide(linearCrossEntropyOp, linearCrossEntropy, isNative)
-    .provide(attentionOp, attention, isNative)
-    .provide(attentionGradOp, attentionGrad, (x, { keyLength }) => isNative(x) && keyLength === null)
+    .provide(attentionOp, attention, isNativeAttention)
+    .provide(attentionGradOp, attentionGrad, (x, attrs) => isNativeAttention(x, attrs) && attrs.keyLength === null)
     .provide(ropeOp, rope, isNative)
     .provide(adamwOp, adamw, ([, , , , , copy]) => copy === null || copy.dtype === "bf16")
     .provide(addIntoOp, ([target, source]) => {
