@@ -25,39 +25,72 @@ export async function importLlama2c({ checkpoint, tokenizer, out }) {
 }
 
 const tokenizerConfig = {
-  tokenizer_class: "LlamaTokenizer", bos_token: "<s>", eos_token: "</s>", unk_token: "<unk>",
-  add_bos_token: true, add_eos_token: false, clean_up_tokenization_spaces: false, legacy: false,
+  tokenizer_class: "LlamaTokenizer",
+  bos_token: "<s>",
+  eos_token: "</s>",
+  unk_token: "<unk>",
+  add_bos_token: true,
+  add_eos_token: false,
+  clean_up_tokenization_spaces: false,
+  legacy: false,
 };
 
 function readHeader(bytes, name) {
-  if (bytes.length < headerInts * 4) throw new Error(`${name}: expected a header of ${headerInts * 4} bytes, the file has ${bytes.length}`);
-  const [dim, hidden, layers, heads, keyValueHeads, vocabulary, positions] = Array.from({ length: headerInts }, (_, i) => bytes.readInt32LE(i * 4));
+  if (bytes.length < headerInts * 4)
+    throw new Error(`${name}: expected a header of ${headerInts * 4} bytes, the file has ${bytes.length}`);
+  const [dim, hidden, layers, heads, keyValueHeads, vocabulary, positions] = Array.from(
+    { length: headerInts },
+    (_, i) => bytes.readInt32LE(i * 4),
+  );
   const config = validateConfig({
-    hiddenSize: dim, intermediateSize: hidden, layers, heads, keyValueHeads, headDim: dim / heads,
-    vocabularySize: Math.abs(vocabulary), maxPositions: positions, slidingWindow: null, ropeTheta: 10_000, rmsNormEps: 1e-5,
-    tieEmbeddings: vocabulary > 0, initializerRange: 0.02, bosId: 1, eosId: 2, padId: null, dtype: "f32",
+    hiddenSize: dim,
+    intermediateSize: hidden,
+    layers,
+    heads,
+    keyValueHeads,
+    headDim: dim / heads,
+    vocabularySize: Math.abs(vocabulary),
+    maxPositions: positions,
+    slidingWindow: null,
+    ropeTheta: 10_000,
+    rmsNormEps: 1e-5,
+    tieEmbeddings: vocabulary > 0,
+    initializerRange: 0.02,
+    bosId: 1,
+    eosId: 2,
+    padId: null,
+    dtype: "f32",
   });
   return { config, sharedHead: vocabulary > 0 };
 }
 
 function readTensors(bytes, config, sharedHead, name) {
-  const { hiddenSize: C, intermediateSize: F, layers: L, heads: H, keyValueHeads: G, headDim: D, vocabularySize: V } = config;
+  const {
+    hiddenSize: C,
+    intermediateSize: F,
+    layers: L,
+    heads: H,
+    keyValueHeads: G,
+    headDim: D,
+    vocabularySize: V,
+  } = config;
   let at = headerInts * 4;
   /** The next `count` tensors of a shape, one after another. */
-  const take = (count, ...shape) => Array.from({ length: count }, () => {
-    const length = shape.reduce((product, size) => product * size, 4);
-    const data = bytes.subarray(at, at + length);
-    at += length;
-    return { shape, data };
-  });
+  const take = (count, ...shape) =>
+    Array.from({ length: count }, () => {
+      const length = shape.reduce((product, size) => product * size, 4);
+      const data = bytes.subarray(at, at + length);
+      at += length;
+      return { shape, data };
+    });
   const [embedding] = take(1, V, C);
   const layers = {
-    "input_layernorm": take(L, C),
+    input_layernorm: take(L, C),
     "self_attn.q_proj": take(L, H * D, C).map((tensor) => halvesFromPairs(tensor, D)),
     "self_attn.k_proj": take(L, G * D, C).map((tensor) => halvesFromPairs(tensor, D)),
     "self_attn.v_proj": take(L, G * D, C),
     "self_attn.o_proj": take(L, C, H * D),
-    "post_attention_layernorm": take(L, C),
+    post_attention_layernorm: take(L, C),
     "mlp.gate_proj": take(L, F, C),
     "mlp.down_proj": take(L, C, F),
     "mlp.up_proj": take(L, F, C),
@@ -68,7 +101,9 @@ function readTensors(bytes, config, sharedHead, name) {
   const head = sharedHead ? [] : [["lm_head", take(1, V, C)[0]]];
   if (at !== bytes.length) throw new Error(`${name}: expected ${at} bytes by its header, the file has ${bytes.length}`);
   const named = [
-    ["model.embed_tokens", embedding], ["model.norm", norm], ...head,
+    ["model.embed_tokens", embedding],
+    ["model.norm", norm],
+    ...head,
     ...Object.entries(layers).flatMap(([part, list]) => list.map((tensor, i) => [`model.layers.${i}.${part}`, tensor])),
   ];
   return named.map(([path, { shape, data }]) => ({ name: `${path}.weight`, dtype: "F32", shape, read: () => data }));
@@ -89,6 +124,7 @@ function halvesFromPairs({ shape, data }, D) {
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   const text = { type: "string" };
   const { values } = parseArgs({ options: { checkpoint: text, tokenizer: text, out: text } });
-  for (const flag of ["checkpoint", "tokenizer", "out"]) if (values[flag] === undefined) throw new Error(`expected --${flag} PATH`);
+  for (const flag of ["checkpoint", "tokenizer", "out"])
+    if (values[flag] === undefined) throw new Error(`expected --${flag} PATH`);
   await importLlama2c(values);
 }

@@ -35,8 +35,13 @@ function missing(first: string, second: string, io: Io): number {
 
 function helpText(): string {
   return [
-    "danu: from raw text to a chat model, in one tool.", "", "Usage: danu <command> [flags]", "", list(commands),
-    "\"danu <command> --help\" tells more. Every command takes --json.", "",
+    "danu: from raw text to a chat model, in one tool.",
+    "",
+    "Usage: danu <command> [flags]",
+    "",
+    list(commands),
+    '"danu <command> --help" tells more. Every command takes --json.',
+    "",
   ].join("\n");
 }
 

@@ -18,7 +18,9 @@ describe.skipIf(noShared)("the published stories260K checkpoint", () => {
     await inFolder(async (folder) => {
       const model = join(folder, "model");
       await importLlama2c({
-        checkpoint: join(shared, "weights/stories260K/stories260K.bin"), tokenizer: join(shared, "tokenizers/tok512/tok512.model"), out: model,
+        checkpoint: join(shared, "weights/stories260K/stories260K.bin"),
+        tokenizer: join(shared, "tokenizers/tok512/tok512.model"),
+        out: model,
       });
       const expected = await documentedText();
       const args = ["generate", "--model", model, "--temperature", "0"];

@@ -20,8 +20,15 @@ export interface Outcome {
 /** Runs a command line of danu in this process.
  *  @param onText is told of everything written, as it comes */
 export async function danu(
-  args: readonly string[], { env = {}, isTTY = false, onText = () => undefined }: {
-    readonly env?: Readonly<Record<string, string>>; readonly isTTY?: boolean; readonly onText?: (text: string) => void;
+  args: readonly string[],
+  {
+    env = {},
+    isTTY = false,
+    onText = () => undefined,
+  }: {
+    readonly env?: Readonly<Record<string, string>>;
+    readonly isTTY?: boolean;
+    readonly onText?: (text: string) => void;
   } = {},
 ): Promise<Outcome> {
   const texts = { stdout: "", stderr: "" };
@@ -30,9 +37,14 @@ export async function danu(
       texts[name] += text;
       onText(text);
     },
-    isTTY, columns: 200,
+    isTTY,
+    columns: 200,
   });
-  const code = await main(args, { stdout: output("stdout"), stderr: output("stderr"), env: { ...process.env, ...env } });
+  const code = await main(args, {
+    stdout: output("stdout"),
+    stderr: output("stderr"),
+    env: { ...process.env, ...env },
+  });
   return { code, ...texts };
 }
 

@@ -13,14 +13,24 @@ export async function tinyRecipe(folder: string, changes: object = {}): Promise<
   const path = join(folder, "recipe.json");
   const recipe = {
     model: {
-      preset: "nano", hiddenSize: 32, intermediateSize: 64, layers: 2, heads: 4, keyValueHeads: 2, headDim: 8, slidingWindow: 24,
+      preset: "nano",
+      hiddenSize: 32,
+      intermediateSize: 64,
+      layers: 2,
+      heads: 4,
+      keyValueHeads: 2,
+      headDim: 8,
+      slidingWindow: 24,
     },
     dtype: "f32",
     tokenizer: "corpus/tokenizer.model",
     data: [{ paths: ["corpus/stories.jsonl"] }],
     tokensPerBatch: 256,
     microBatchTokens: 128,
-    stages: [{ tokens: 256 * 14, sequenceLength: 32 }, { tokens: 256 * 6, sequenceLength: 64 }],
+    stages: [
+      { tokens: 256 * 14, sequenceLength: 32 },
+      { tokens: 256 * 6, sequenceLength: 64 },
+    ],
     learningRate: { peak: 3e-3 },
     validation: { every: 8, tokens: 512 },
     checkpoint: { every: 6 },

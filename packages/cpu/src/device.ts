@@ -28,6 +28,7 @@ export class CpuDevice extends Device {
   readonly library: Library;
   readonly #queue: unknown;
   #closed = false;
+  #waits = 0;
 
   constructor(isa: Isa, threads: number) {
     super();
@@ -78,8 +79,8 @@ export class CpuDevice extends Device {
       const staging = this.allocate(bytes);
       library.copy(queue, staging, handle, bytes);
       const count = library.submitted(queue);
-      await library.waitUntilAsync(queue, count);
-      library.read(queue, count, host, staging, bytes);
+      await this.finish();
+      library.read(this.queue, count, host, staging, bytes);
       this.free(staging);
     }
     this.#throwFailure();
@@ -88,13 +89,25 @@ export class CpuDevice extends Device {
 
   /** Waits for the work enqueued so far. */
   async finish(): Promise<void> {
-    await this.library.waitUntilAsync(this.queue, this.library.submitted(this.queue));
+    const { library, queue } = this;
+    this.#waits++;
+    try {
+      await library.waitUntilAsync(queue, library.submitted(queue));
+    } finally {
+      this.#waits--;
+      this.#endIfUnused();
+    }
   }
 
   [Symbol.dispose](): void {
     if (this.#closed) return;
-    this.library.destroy(this.queue);
     this.#closed = true;
+    this.#endIfUnused();
+  }
+
+  /** Threads that wait for the queue must not see it go: the last of them ends it. */
+  #endIfUnused(): void {
+    if (this.#closed && this.#waits === 0) this.library.destroy(this.#queue);
   }
 
   /** Calls a kernel. @throws DeviceError when it refuses its arguments or finds no memory */

@@ -21,7 +21,10 @@ export interface CommandDefinition<F extends FlagTable> {
   /** Whole command lines. */
   readonly examples: readonly string[];
   /** @returns the exit code; 0 by default */
-  run(args: { readonly flags: FlagValues<F & CommonFlags>; readonly positionals: readonly string[] }, io: Io): Promise<number | void>;
+  run(
+    args: { readonly flags: FlagValues<F & CommonFlags>; readonly positionals: readonly string[] },
+    io: Io,
+  ): Promise<number | void>;
 }
 
 /** A command of `danu`. */
@@ -64,11 +67,16 @@ function checkPositionals(given: readonly string[], { name, min, max }: Position
   if (given.length > max) throw new UsageError(`unexpected argument ${JSON.stringify(given[max])}`);
 }
 
-function helpText<F extends FlagTable>({ name, description, positionals, examples }: CommandDefinition<F>, flags: FlagTable): string {
+function helpText<F extends FlagTable>(
+  { name, description, positionals, examples }: CommandDefinition<F>,
+  flags: FlagTable,
+): string {
   const required = Object.entries(flags).filter(([, flag]) => flag.required === true);
   const words = [
-    `danu ${name}`, ...(positionals === undefined ? [] : [positionals.name]),
-    ...required.map(([key, flag]) => `--${flagName(key)}${valueHint(flag)}`), "[flags]",
+    `danu ${name}`,
+    ...(positionals === undefined ? [] : [positionals.name]),
+    ...required.map(([key, flag]) => `--${flagName(key)}${valueHint(flag)}`),
+    "[flags]",
   ];
   const left = Object.entries(flags).map(([key, flag]) => `  --${flagName(key)}${valueHint(flag)}`);
   const width = Math.min(36, Math.max(...left.map((text) => text.length)) + 2);
@@ -77,8 +85,16 @@ function helpText<F extends FlagTable>({ name, description, positionals, example
     return `${start}${flag.help}${defaultHint(flag)}`;
   });
   return [
-    `Usage: ${words.join(" ")}`, "", description, "", "Flags:", ...rows, "",
-    "Examples:", ...examples.map((example) => `  ${example}`), "",
+    `Usage: ${words.join(" ")}`,
+    "",
+    description,
+    "",
+    "Flags:",
+    ...rows,
+    "",
+    "Examples:",
+    ...examples.map((example) => `  ${example}`),
+    "",
   ].join("\n");
 }
 

@@ -9,7 +9,9 @@ import type { Reporter } from "./reporter.ts";
 /** Flags of every command that computes. */
 export const deviceFlags = {
   device: {
-    type: "choice", choices: ["auto", "cpu", "cuda", "reference", "gpujs"], default: "auto",
+    type: "choice",
+    choices: ["auto", "cpu", "cuda", "reference", "gpujs"],
+    default: "auto",
     help: "where to compute; auto takes the fastest that works here",
   },
   threads: { type: "integer", value: "N", min: 1, max: 4096, help: "CPU threads; all by default, or DANU_THREADS" },
@@ -31,7 +33,9 @@ export interface OpenDevice extends Disposable {
 export function openDevice(flags: FlagValues<typeof deviceFlags>, io: Io, reporter: Reporter): OpenDevice {
   const { device: wanted } = flags;
   if (wanted === "cuda" || wanted === "gpujs") {
-    throw new InputError(`--device ${wanted}: expected cpu or reference, the ${wanted} device is not part of this build yet`);
+    throw new InputError(
+      `--device ${wanted}: expected cpu or reference, the ${wanted} device is not part of this build yet`,
+    );
   }
   if (wanted === "reference") return openReference();
   try {
@@ -47,10 +51,13 @@ export function openDevice(flags: FlagValues<typeof deviceFlags>, io: Io, report
 export function openCpu(threads: number | undefined, { env }: Io): OpenDevice & { readonly cpu: CpuDevice } {
   const isa = env["DANU_ISA"];
   const cpu = cpuDevice({
-    ...(threads === undefined ? {} : { threads }), ...(isa === undefined ? {} : { isa: parseIsa(isa) }),
+    ...(threads === undefined ? {} : { threads }),
+    ...(isa === undefined ? {} : { isa: parseIsa(isa) }),
   });
   return {
-    device: cpu, cpu, description: `cpu (${cpu.isa}, ${cpu.threads} threads)`,
+    device: cpu,
+    cpu,
+    description: `cpu (${cpu.isa}, ${cpu.threads} threads)`,
     peakBytes: () => cpu.memory().peak,
     [Symbol.dispose]: () => cpu[Symbol.dispose](),
   };
@@ -58,5 +65,11 @@ export function openCpu(threads: number | undefined, { env }: Io): OpenDevice & 
 
 function openReference(): OpenDevice {
   const device = referenceDevice();
-  return { device, cpu: null, description: "reference", peakBytes: () => null, [Symbol.dispose]: () => device[Symbol.dispose]() };
+  return {
+    device,
+    cpu: null,
+    description: "reference",
+    peakBytes: () => null,
+    [Symbol.dispose]: () => device[Symbol.dispose](),
+  };
 }

@@ -11,27 +11,39 @@ interface FlagBase {
 }
 
 /** One flag of a command, as `--learning-rate` for the key `learningRate`. */
-export type Flag = FlagBase & (
-  | { readonly type: "boolean" }
-  /** @param value name of the value in the help text */
-  | { readonly type: "text"; readonly value: string; readonly default?: string }
-  | { readonly type: "choice"; readonly choices: readonly string[]; readonly default?: string }
-  | {
-    readonly type: "integer" | "number"; readonly value: string; readonly default?: number;
-    /** Least and greatest value, inclusive. */
-    readonly min?: number; readonly max?: number;
-  }
-);
+export type Flag = FlagBase &
+  (
+    | { readonly type: "boolean" }
+    /** @param value name of the value in the help text */
+    | { readonly type: "text"; readonly value: string; readonly default?: string }
+    | { readonly type: "choice"; readonly choices: readonly string[]; readonly default?: string }
+    | {
+        readonly type: "integer" | "number";
+        readonly value: string;
+        readonly default?: number;
+        /** Least and greatest value, inclusive. */
+        readonly min?: number;
+        readonly max?: number;
+      }
+  );
 
 /** Flags of a command by the key that their values have. */
 export type FlagTable = Readonly<Record<string, Flag>>;
 
-type Scalar<F extends Flag> = F["type"] extends "boolean" ? boolean
-  : F extends { readonly choices: readonly (infer C)[] } ? C
-  : F["type"] extends "text" ? string : number;
-type Value<F extends Flag> = F extends { readonly multiple: true } ? readonly Scalar<F>[]
-  : F["type"] extends "boolean" ? boolean
-  : F extends { readonly required: true } | { readonly default: string | number } ? Scalar<F> : Scalar<F> | undefined;
+type Scalar<F extends Flag> = F["type"] extends "boolean"
+  ? boolean
+  : F extends { readonly choices: readonly (infer C)[] }
+  ? C
+  : F["type"] extends "text"
+  ? string
+  : number;
+type Value<F extends Flag> = F extends { readonly multiple: true }
+  ? readonly Scalar<F>[]
+  : F["type"] extends "boolean"
+  ? boolean
+  : F extends { readonly required: true } | { readonly default: string | number }
+  ? Scalar<F>
+  : Scalar<F> | undefined;
 
 /** Values of the flags of a table. */
 export type FlagValues<T extends FlagTable> = { readonly [K in keyof T]: Value<T[K]> };
@@ -46,9 +58,12 @@ export interface ParsedArguments {
  *  @throws UsageError naming the flag, what was expected and what came */
 export function parseFlags(args: readonly string[], table: FlagTable): ParsedArguments {
   const keyOf = new Map(Object.keys(table).map((key) => [flagName(key), key]));
-  const options = Object.fromEntries([...keyOf].map(([name, key]) => (
-    [name, { type: table[key]!.type === "boolean" ? "boolean" as const : "string" as const, multiple: true }]
-  )));
+  const options = Object.fromEntries(
+    [...keyOf].map(([name, key]) => [
+      name,
+      { type: table[key]!.type === "boolean" ? ("boolean" as const) : ("string" as const), multiple: true },
+    ]),
+  );
   const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
   const given = new Map<string, unknown[]>();
   const positionals: string[] = [];
@@ -75,17 +90,25 @@ export function flagName(key: string): string {
 }
 
 function fill(table: FlagTable, given: ReadonlyMap<string, readonly unknown[]>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(table).map(([key, flag]) => {
-    const values = given.get(key) ?? [];
-    if (values.length === 0 && flag.required === true) throw new UsageError(`expected --${flagName(key)}${valueHint(flag)}`);
-    if (flag.multiple === true) return [key, values];
-    if (values.length > 1) throw new UsageError(`expected --${flagName(key)} once, it was given ${values.length} times`);
-    return [key, values[0] ?? (flag.type === "boolean" ? false : flag.default)];
-  }));
+  return Object.fromEntries(
+    Object.entries(table).map(([key, flag]) => {
+      const values = given.get(key) ?? [];
+      if (values.length === 0 && flag.required === true)
+        throw new UsageError(`expected --${flagName(key)}${valueHint(flag)}`);
+      if (flag.multiple === true) return [key, values];
+      if (values.length > 1)
+        throw new UsageError(`expected --${flagName(key)} once, it was given ${values.length} times`);
+      return [key, values[0] ?? (flag.type === "boolean" ? false : flag.default)];
+    }),
+  );
 }
 
 function readValue(
-  flag: Flag, name: string, value: string | undefined, inline: boolean, known: ReadonlyMap<string, string>,
+  flag: Flag,
+  name: string,
+  value: string | undefined,
+  inline: boolean,
+  known: ReadonlyMap<string, string>,
 ): unknown {
   if (flag.type === "boolean") {
     if (inline) throw new UsageError(`expected --${name} without a value, got ${quote(value ?? "")}`);
@@ -96,7 +119,9 @@ function readValue(
   if (flag.type === "text") return value;
   if (flag.type === "choice") {
     if (flag.choices.includes(value)) return value;
-    throw new UsageError(`--${name}: expected one of ${flag.choices.join(", ")}, got ${quote(value)}${suggestion(value, flag.choices)}`);
+    throw new UsageError(
+      `--${name}: expected one of ${flag.choices.join(", ")}, got ${quote(value)}${suggestion(value, flag.choices)}`,
+    );
   }
   return readNumber(flag, name, value);
 }
@@ -127,7 +152,9 @@ export function suggestion(typed: string, words: readonly string[]): string {
 function nearest(typed: string, words: readonly string[]): string | null {
   const scored = words.map((word) => ({ word, distance: word.startsWith(typed) ? 0 : editDistance(typed, word) }));
   const best = scored.sort((a, b) => a.distance - b.distance)[0];
-  return best !== undefined && best.distance <= Math.max(1, Math.floor(typed.length / 3)) ? best.word : null;
+  return best !== undefined && best.distance <= (typed.length < 4 ? 1 : Math.max(2, Math.floor(typed.length / 3)))
+    ? best.word
+    : null;
 }
 
 /** Levenshtein distance: insertions, deletions and substitutions of characters. */

@@ -5,7 +5,12 @@ export function withCommas(value: number): string {
 
 /** Three digits and a letter: 6.25 M. */
 export function short(value: number): string {
-  for (const [size, letter] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]] as const) {
+  for (const [size, letter] of [
+    [1e12, "T"],
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ] as const) {
     if (Math.abs(value) >= size * 0.9995) return `${Number((value / size).toPrecision(3))} ${letter}`;
   }
   return String(Number(value.toPrecision(3)));
@@ -35,7 +40,10 @@ export function percent(share: number): string {
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]!.length)));
   const numeric = head.map((_, i) => rows.every((row) => /^[\d,.:%\-–? ]*[a-zA-Z]{0,2}$/.test(row[i]!)));
-  const line = (cells: readonly string[]): string => cells
-    .map((cell, i) => (numeric[i]! ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))).join("  ").trimEnd();
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, i) => (numeric[i]! ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
+      .join("  ")
+      .trimEnd();
   return [line(head), ...rows.map(line)].join("\n");
 }

@@ -7,8 +7,8 @@ import { openTokenizer } from "../model/tokenizer-file.ts";
 
 export const command: Command = defineCommand({
   name: "data inspect",
-  description: "Shows what a folder of token shards holds, and its first rows as training sees them: every document in another colour, "
-    + "| before its first token, ‸ after a token without a target.",
+  description: "Shows what a folder of token shards holds, and its first rows as training sees them: every document in "
+    + "another colour, | before its first token, ‸ after a token without a target.",
   positionals: { name: "DIR", min: 1, max: 1 },
   flags: {
     tokenizer: { type: "text", value: "PATH", help: "writes tokens as text instead of ids" },

@@ -15,7 +15,14 @@ export const command: Command = defineCommand({
     tokenizer: { type: "text", value: "PATH", required: true, help: "SentencePiece .model, or a folder with one" },
     out: { type: "text", value: "DIR", required: true, help: "folder to make" },
     overwrite: { type: "boolean", help: "replace a dataset that stands there" },
-    validationFraction: { type: "number", value: "X", min: 0, max: 0.99, default: 0.01, help: "share of the documents held out" },
+    validationFraction: {
+      type: "number",
+      value: "X",
+      min: 0,
+      max: 0.99,
+      default: 0.01,
+      help: "share of the documents held out",
+    },
     seed: { type: "integer", value: "N", min: 0, default: 0, help: "chooses the documents held out" },
     format: { type: "choice", choices: ["text", "jsonl", "json"], help: "of files whose name does not tell" },
     field: { type: "text", value: "NAME", default: "text", help: "field of a JSON row that holds the text" },
@@ -31,22 +38,50 @@ export const command: Command = defineCommand({
     const { tokenizer, sha256 } = await openTokenizer(flags.tokenizer);
     const meter = new RateMeter();
     let badRows = 0;
-    const manifest = await stopOnSignals((signal) => prepareDataset({
-      inputs: positionals, tokenizer, tokenizerHash: sha256, out: flags.out, overwrite: flags.overwrite, signal,
-      validationFraction: flags.validationFraction, seed: flags.seed,
-      read: {
-        field: flags.field, invalidText: flags.replaceInvalid ? "replace" : "error",
-        ...(flags.format === undefined ? {} : { format: flags.format }),
-        ...(flags.skipBadRows ? { badRows: "skip", onBadRow: () => { badRows++; } } : {}),
-      },
-      onProgress: ({ bytes: done, totalBytes, tokens }) => {
-        reporter.progress(`${bytes(done)} of ${bytes(totalBytes)}  ${short(tokens)} tokens  ${meter.describe(done, totalBytes, (rate) => `${bytes(rate)}/s`)}`);
-      },
-    }));
+    const manifest = await stopOnSignals((signal) =>
+      prepareDataset({
+        inputs: positionals,
+        tokenizer,
+        tokenizerHash: sha256,
+        out: flags.out,
+        overwrite: flags.overwrite,
+        signal,
+        validationFraction: flags.validationFraction,
+        seed: flags.seed,
+        read: {
+          field: flags.field,
+          invalidText: flags.replaceInvalid ? "replace" : "error",
+          ...(flags.format === undefined ? {} : { format: flags.format }),
+          ...(flags.skipBadRows
+            ? {
+                badRows: "skip",
+                onBadRow: () => {
+                  badRows++;
+                },
+              }
+            : {}),
+        },
+        onProgress: ({ bytes: done, totalBytes, tokens }) => {
+          reporter.progress(
+            `${bytes(done)} of ${bytes(totalBytes)}  ${short(tokens)} tokens  ${meter.describe(
+              done,
+              totalBytes,
+              (rate) => `${bytes(rate)}/s`,
+            )}`,
+          );
+        },
+      }),
+    );
     const { train, validation } = manifest.splits;
-    const sizes = { trainTokens: train.tokens, validationTokens: validation.tokens, documents: train.documents + validation.documents };
+    const sizes = {
+      trainTokens: train.tokens,
+      validationTokens: validation.tokens,
+      documents: train.documents + validation.documents,
+    };
     reporter.result({ out: flags.out, ...sizes, badRows }, () => {
-      reporter.line(`${short(train.tokens)} tokens for training and ${short(validation.tokens)} for validation in ${flags.out}`);
+      reporter.line(
+        `${short(train.tokens)} tokens for training and ${short(validation.tokens)} for validation in ${flags.out}`,
+      );
       if (badRows > 0) reporter.line(`${badRows} bad rows were passed over`);
     });
   },

@@ -23,22 +23,41 @@ export const command: Command = defineCommand({
 
 function describe(machine: MachineReport): string[] {
   const { cpu, cores, memoryBytes, memoryBandwidth, cpuDevice, cpuDeviceError, gpu, used, dtype } = machine;
-  const memory = `${bytes(memoryBytes.available)} free of ${bytes(memoryBytes.total)}, one core copies ${bytes(memoryBandwidth)}/s`;
-  const device = cpuDevice === null ? [] : [
-    `threads  ${cpuDevice.threads} of ${cores}`,
-    `isa      ${cpuDevice.isa}${cpuDevice.isa === cpuDevice.bestIsa ? "" : ` as asked; this machine has ${cpuDevice.bestIsa}`}`,
-    `peak     ${short(cpuDevice.peakFlops.f32)}FLOP/s in f32, ${short(cpuDevice.peakFlops.bf16)}FLOP/s in bf16, measured`,
-  ];
+  const memory = `${bytes(memoryBytes.available)} free of ${bytes(memoryBytes.total)}, one core copies ${bytes(
+    memoryBandwidth,
+  )}/s`;
+  const device =
+    cpuDevice === null
+      ? []
+      : [
+          `threads  ${cpuDevice.threads} of ${cores}`,
+          `isa      ${cpuDevice.isa}${
+            cpuDevice.isa === cpuDevice.bestIsa ? "" : ` as asked; this machine has ${cpuDevice.bestIsa}`
+          }`,
+          `peak     ${short(cpuDevice.peakFlops.f32)}FLOP/s in f32, ${short(
+            cpuDevice.peakFlops.bf16,
+          )}FLOP/s in bf16, measured`,
+        ];
   return [
-    `cpu      ${cpu}`, `memory   ${memory}`, ...device, `gpu      ${gpuLine(gpu)}`, "",
-    `would use  ${used === "cpu" ? `cpu, ${cpuDevice!.isa}, ${cpuDevice!.threads} threads, training in ${dtype}` : "reference, which is slow"}`,
+    `cpu      ${cpu}`,
+    `memory   ${memory}`,
+    ...device,
+    `gpu      ${gpuLine(gpu)}`,
+    "",
+    `would use  ${
+      used === "cpu"
+        ? `cpu, ${cpuDevice!.isa}, ${cpuDevice!.threads} threads, training in ${dtype}`
+        : "reference, which is slow"
+    }`,
     ...reasons(machine, cpuDeviceError).map((reason) => `why not    ${reason}`),
   ];
 }
 
 function gpuLine({ gpus, driver }: MachineReport["gpu"]): string {
   if (gpus.length > 0) return gpus.join("; ");
-  return driver === null ? "none found: no nvidia-smi, no libcuda.so.1" : `none found by nvidia-smi, but a driver: ${driver}`;
+  return driver === null
+    ? "none found: no nvidia-smi, no libcuda.so.1"
+    : `none found by nvidia-smi, but a driver: ${driver}`;
 }
 
 function reasons({ cpuDevice, gpu, cores }: MachineReport, error: string | null): string[] {
@@ -46,7 +65,9 @@ function reasons({ cpuDevice, gpu, cores }: MachineReport, error: string | null)
   return [
     ...(error === null ? [] : [`cpu: ${error}`]),
     ...missing.map((isa) => `${isa}: this CPU does not have it`),
-    ...(cpuDevice !== null && cpuDevice.isa !== cpuDevice.bestIsa ? [`${cpuDevice.bestIsa}: DANU_ISA asks for ${cpuDevice.isa}`] : []),
+    ...(cpuDevice !== null && cpuDevice.isa !== cpuDevice.bestIsa
+      ? [`${cpuDevice.bestIsa}: DANU_ISA asks for ${cpuDevice.isa}`]
+      : []),
     ...(cpuDevice !== null && cpuDevice.threads < cores ? [`${cores} threads: fewer were asked for`] : []),
     `cuda: ${gpu.gpus.length > 0 ? "a GPU is here, but " : ""}the CUDA device is not part of this build yet`,
   ];

@@ -11,8 +11,8 @@ import { loadModel } from "../model/open-model.ts";
 
 export const command: Command = defineCommand({
   name: "logits",
-  description: "Writes the scores of every next token as a safetensors file with one tensor, logits, f32 [B, T, V], for comparison "
-    + "with other implementations.",
+  description: "Writes the scores of every next token as a safetensors file with one tensor, logits, f32 [B, T, V], for "
+    + "comparison with other implementations.",
   flags: {
     model: { type: "text", value: "DIR", required: true, help: "model folder" },
     ids: { type: "text", value: "FILE", required: true, help: "JSON, [[id, …], …] with rows of equal length" },
@@ -28,8 +28,10 @@ export const command: Command = defineCommand({
     using model = await loadModel(open.device, flags.model, flags.dtype);
     const ids = checkIdRows(json, model.config.vocabularySize, flags.ids);
     const shape = [ids.rows, ids.columns, model.config.vocabularySize];
-    const values = await computeLogits(open.device, model, ids, (row) => reporter.progress(`row ${row} of ${ids.rows}`));
-    await writeSafetensors(flags.out, [{ name: "logits", dtype: "F32", shape, read: () => encode("f32", values) }]);
-    reporter.result({ out: flags.out, shape }, () => reporter.line(`wrote logits [${shape.join(", ")}] to ${flags.out}`));
+    const show = (row: number): void => reporter.progress(`row ${row} of ${ids.rows}`);
+    const values = await computeLogits(open.device, model, ids, show);
+    const { out } = flags;
+    await writeSafetensors(out, [{ name: "logits", dtype: "F32", shape, read: () => encode("f32", values) }]);
+    reporter.result({ out, shape }, () => reporter.line(`wrote logits [${shape.join(", ")}] to ${out}`));
   },
 });

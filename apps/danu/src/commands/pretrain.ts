@@ -11,12 +11,14 @@ import { layerRecipes } from "../recipe/recipe.ts";
 
 export const command: Command = defineCommand({
   name: "pretrain",
-  description: "Trains a model on text from the start. A recipe file decides what is computed, flags override it, and the "
-    + "resolved recipe is kept in the run folder.",
+  description: "Trains a model on text from the start. A recipe file decides what is computed, flags override it, and "
+    + "the resolved recipe is kept in the run folder.",
   flags: {
     recipe: { type: "text", value: "FILE", help: "recipe, JSON; its paths are relative to the file" },
     ...recipeFlags,
-    out: { type: "text", value: "DIR", required: true, help: "run folder: checkpoints, metrics.jsonl, report.html, model" },
+    out: {
+      type: "text", value: "DIR", required: true, help: "run folder: checkpoints, metrics.jsonl, report.html, model",
+    },
     resume: { type: "boolean", help: "go on from the newest checkpoint in the run folder" },
     ...deviceFlags,
   },
@@ -28,7 +30,9 @@ export const command: Command = defineCommand({
   run: async ({ flags }, io) => {
     const reporter = new Reporter(io, flags.json);
     const { recipe: file, out, resume } = flags;
-    if (!resume && file === undefined && flags.data.length === 0) throw new UsageError("expected --recipe FILE or --data PATH …");
+    if (!resume && file === undefined && flags.data.length === 0) {
+      throw new UsageError("expected --recipe FILE or --data PATH …");
+    }
     const fromFile = file === undefined ? {} : await recipeFromFile(file);
     const layer = layerRecipes(fromFile, recipeFromFlags(flags));
     using device = openDevice(flags, io, reporter);

@@ -12,10 +12,12 @@ const seed = 1;
 
 export const command: Command = defineCommand({
   name: "quickstart",
-  description: "Writes stories of a small made-up village, trains a model of preset nano on them from the start, and lets it tell one. "
-    + "It takes a few minutes and needs no download. Run again, it goes on where it was stopped.",
+  description: "Writes stories of a small made-up village, trains a model of preset nano on them from the start, and "
+    + "lets it tell one. It takes a few minutes and needs no download. Run again, it goes on where it was stopped.",
   flags: {
-    out: { type: "text", value: "DIR", default: "runs/quickstart", help: "folder for the stories, the run and the model" },
+    out: {
+      type: "text", value: "DIR", default: "runs/quickstart", help: "folder for the stories, the run and the model",
+    },
     steps: { type: "integer", value: "N", min: 1, default: 250, help: "optimizer steps" },
     stories: { type: "integer", value: "N", min: 10, max: 1_000_000, default: 10_000, help: "stories to write" },
     ...deviceFlags,

@@ -19,14 +19,37 @@ export const command: Command = defineCommand({
   },
 });
 
-const head = ["run", "model", "dtype", "step", "tokens", "loss", "validation", "best", "tokens/s", "of peak", "time", "state"];
+const head = [
+  "run",
+  "model",
+  "dtype",
+  "step",
+  "tokens",
+  "loss",
+  "validation",
+  "best",
+  "tokens/s",
+  "of peak",
+  "time",
+  "state",
+];
 
 function row(run: RunOverview): string[] {
-  const number = (value: number | null, write: (value: number) => string): string => (value === null ? "–" : write(value));
+  const number = (value: number | null, write: (value: number) => string): string =>
+    value === null ? "–" : write(value);
   const fixed = (value: number): string => value.toFixed(4);
   return [
-    run.folder, run.preset ?? "–", run.dtype ?? "–", `${withCommas(run.step)}/${number(run.steps, withCommas)}`, short(run.tokens), number(run.loss, fixed),
-    number(run.validationLoss, fixed), number(run.bestValidationLoss, fixed), number(run.tokensPerSecond, withCommas),
-    number(run.shareOfPeak, percent), duration(run.seconds), run.complete ? "complete" : "unfinished",
+    run.folder,
+    run.preset ?? "–",
+    run.dtype ?? "–",
+    `${withCommas(run.step)}/${number(run.steps, withCommas)}`,
+    short(run.tokens),
+    number(run.loss, fixed),
+    number(run.validationLoss, fixed),
+    number(run.bestValidationLoss, fixed),
+    number(run.tokensPerSecond, withCommas),
+    number(run.shareOfPeak, percent),
+    duration(run.seconds),
+    run.complete ? "complete" : "unfinished",
   ];
 }

@@ -7,11 +7,11 @@ import { openTokenizer } from "../model/tokenizer-file.ts";
 
 export const command: Command = defineCommand({
   name: "tokenizer decode",
-  description: "Prints the text of token ids, with --json as {\"text\": …}.",
+  description: 'Prints the text of token ids, with --json as {"text": …}.',
   positionals: { name: "[ID…]", min: 0, max: Infinity },
   flags: {
     tokenizer: { type: "text", value: "PATH", required: true, help: "SentencePiece .model, or a folder with one" },
-    file: { type: "text", value: "FILE", help: "JSON, [id, …] or {\"ids\": [id, …]}" },
+    file: { type: "text", value: "FILE", help: 'JSON, [id, …] or {"ids": [id, …]}' },
     special: { type: "boolean", help: "write the names of control tokens, as <s>" },
   },
   examples: [
@@ -19,9 +19,13 @@ export const command: Command = defineCommand({
     "danu tokenizer decode --tokenizer tokenizer.model --file ids.json --json",
   ],
   run: async ({ flags, positionals }, io) => {
-    if ((flags.file === undefined) === (positionals.length === 0)) throw new UsageError("expected either ids or --file");
+    if ((flags.file === undefined) === (positionals.length === 0))
+      throw new UsageError("expected either ids or --file");
     const { tokenizer } = await openTokenizer(flags.tokenizer);
-    const given = flags.file === undefined ? positionals.map((word) => (/^\d+$/.test(word) ? Number(word) : word)) : listOf(await readJson(flags.file), flags.file);
+    const given =
+      flags.file === undefined
+        ? positionals.map((word) => (/^\d+$/.test(word) ? Number(word) : word))
+        : listOf(await readJson(flags.file), flags.file);
     const name = flags.file ?? "ids";
     const ids = given.map((id, i) => checkId(id, tokenizer.vocabularySize, `${name}: number ${i}`));
     const text = tokenizer.decode(ids, { skipSpecial: !flags.special });

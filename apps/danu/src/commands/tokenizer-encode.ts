@@ -6,7 +6,7 @@ import { openTokenizer } from "../model/tokenizer-file.ts";
 
 export const command: Command = defineCommand({
   name: "tokenizer encode",
-  description: "Prints the token ids of a text, with --json as {\"ids\": […]}.",
+  description: 'Prints the token ids of a text, with --json as {"ids": […]}.',
   flags: {
     tokenizer: { type: "text", value: "PATH", required: true, help: "SentencePiece .model, or a folder with one" },
     file: { type: "text", value: "TEXT", help: "text file in UTF-8" },
@@ -14,12 +14,12 @@ export const command: Command = defineCommand({
     bos: { type: "boolean", help: "put the begin token first" },
     eos: { type: "boolean", help: "put the end token last" },
   },
-  examples: ["danu tokenizer encode --tokenizer tokenizer.model --text \"Once upon a time\""],
+  examples: ['danu tokenizer encode --tokenizer tokenizer.model --text "Once upon a time"'],
   run: async ({ flags }, io) => {
     const { file, text } = flags;
     if ((file === undefined) === (text === undefined)) throw new UsageError("expected either --file or --text");
     const { tokenizer } = await openTokenizer(flags.tokenizer);
-    const ids = tokenizer.encode(text ?? await readText(file!), { addBos: flags.bos, addEos: flags.eos });
+    const ids = tokenizer.encode(text ?? (await readText(file!)), { addBos: flags.bos, addEos: flags.eos });
     const reporter = new Reporter(io, flags.json);
     reporter.result({ ids: [...ids] }, () => reporter.line(ids.join(" ")));
   },

@@ -12,7 +12,12 @@ export interface GpuReport {
 }
 
 const driverFolders = [
-  "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/lib/wsl/lib", "/usr/local/nvidia/lib64",
+  "/usr/lib/x86_64-linux-gnu",
+  "/usr/lib/aarch64-linux-gnu",
+  "/usr/lib64",
+  "/usr/lib",
+  "/usr/lib/wsl/lib",
+  "/usr/local/nvidia/lib64",
 ];
 
 /** Looks for GPUs without loading anything of them. */
@@ -26,7 +31,10 @@ async function listGpus(): Promise<string[]> {
   try {
     const query = ["--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"];
     const { stdout } = await promisify(execFile)("nvidia-smi", query, { timeout: 10_000 });
-    return stdout.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+    return stdout
+      .split("\n")
+      .map((line) => line.trim())
+      .filter((line) => line !== "");
   } catch {
     // Not installed, or no GPU behind it: either way there is none to name.
     return [];

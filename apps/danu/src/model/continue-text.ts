@@ -16,18 +16,26 @@ export type ContinueOptions = Omit<GenerateOptions, "stopIds">;
 /** Continues a text after its begin token, until an end or another begin token or `maxTokens`.
  *  @throws InputError when the prompt leaves no room, or is empty and the tokenizer has no begin token */
 export async function* continueText(
-  { decoder, params }: Pick<LoadedModel, "decoder" | "params">, tokenizer: Tokenizer, prompt: string, options: ContinueOptions,
+  { decoder, params }: Pick<LoadedModel, "decoder" | "params">,
+  tokenizer: Tokenizer,
+  prompt: string,
+  options: ContinueOptions,
 ): AsyncGenerator<Continued, void, undefined> {
   const { bosId, eosId } = tokenizer;
   const ids = [...tokenizer.encode(prompt, { addBos: bosId >= 0 })];
-  if (ids.length === 0) throw new InputError("expected a prompt, got an empty text and a tokenizer without a begin token");
+  if (ids.length === 0)
+    throw new InputError("expected a prompt, got an empty text and a tokenizer without a begin token");
   if (ids.length >= decoder.positions) {
-    throw new InputError(`expected a prompt of fewer than ${decoder.positions} tokens, the positions of the model, got ${ids.length}`);
+    throw new InputError(
+      `expected a prompt of fewer than ${decoder.positions} tokens, the positions of the model, got ${ids.length}`,
+    );
   }
   const wrong = ids.find((id) => id >= decoder.config.vocabularySize);
   if (wrong !== undefined) {
     const { vocabularySize } = decoder.config;
-    throw new InputError(`expected a tokenizer of at most the model's ${vocabularySize} pieces, it gave id ${wrong}; name another`);
+    throw new InputError(
+      `expected a tokenizer of at most the model's ${vocabularySize} pieces, it gave id ${wrong}; name another`,
+    );
   }
   const stream = tokenizer.streamDecoder();
   // The prompt goes through the decoder too, for what comes next depends on it: a space is dropped only at the start.
@@ -40,7 +48,10 @@ export async function* continueText(
 
 /** The whole continuation. @throws InputError as {@link continueText} */
 export async function completeText(
-  model: Pick<LoadedModel, "decoder" | "params">, tokenizer: Tokenizer, prompt: string, options: ContinueOptions,
+  model: Pick<LoadedModel, "decoder" | "params">,
+  tokenizer: Tokenizer,
+  prompt: string,
+  options: ContinueOptions,
 ): Promise<string> {
   let text = "";
   for await (const piece of continueText(model, tokenizer, prompt, options)) text += piece.text;

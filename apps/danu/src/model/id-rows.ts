@@ -21,9 +21,13 @@ export function checkIdRows(value: unknown, vocabularySize: number, name: string
   const ids = new Int32Array(list.length * columns);
   list.forEach((row, r) => {
     if (row.length !== columns) {
-      throw new InputError(`${name}: expected rows of equal length, row 0 has ${columns} ids and row ${r} has ${row.length}`);
+      throw new InputError(
+        `${name}: expected rows of equal length, row 0 has ${columns} ids and row ${r} has ${row.length}`,
+      );
     }
-    row.forEach((id, t) => { ids[r * columns + t] = checkId(id, vocabularySize, `${name}: row ${r}, column ${t}`); });
+    row.forEach((id, t) => {
+      ids[r * columns + t] = checkId(id, vocabularySize, `${name}: row ${r}, column ${t}`);
+    });
   });
   return { rows: list.length, columns, ids };
 }

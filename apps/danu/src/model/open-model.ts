@@ -15,10 +15,17 @@ export async function loadModel(device: Device, path: string, dtype: DType | nul
   const folder = await openModelFolder(path);
   try {
     const { config } = folder;
-    const params = await loadParameters(device, folder.weights, config, dtype ?? (config.dtype === "bf16" ? "bf16" : "f32"));
+    const params = await loadParameters(
+      device,
+      folder.weights,
+      config,
+      dtype ?? (config.dtype === "bf16" ? "bf16" : "f32"),
+    );
     const decoder = new Decoder(device, config);
     return {
-      config, decoder, params,
+      config,
+      decoder,
+      params,
       [Symbol.dispose]: () => {
         disposeTree(params);
         decoder[Symbol.dispose]();

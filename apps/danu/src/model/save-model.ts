@@ -1,4 +1,11 @@
-import { openSafetensors, parameterSources, writeModelFolder, writeSafetensors, type DecoderConfig, type DecoderParameters } from "@danu/model";
+import {
+  openSafetensors,
+  parameterSources,
+  writeModelFolder,
+  writeSafetensors,
+  type DecoderConfig,
+  type DecoderParameters,
+} from "@danu/model";
 import type { TensorFiles } from "@danu/train";
 
 /** Checkpoints keep their tensors in safetensors files. */
@@ -6,7 +13,10 @@ export const safetensorsFiles: TensorFiles = { write: writeSafetensors, open: op
 
 /** Writes a model folder that the Hugging Face ecosystem reads as it is. */
 export async function saveModel(
-  folder: string, config: DecoderConfig, params: DecoderParameters, files: ReadonlyMap<string, Uint8Array | string>,
+  folder: string,
+  config: DecoderConfig,
+  params: DecoderParameters,
+  files: ReadonlyMap<string, Uint8Array | string>,
 ): Promise<void> {
   await writeModelFolder(folder, { config, tensors: parameterSources(params, config), files });
 }

@@ -43,7 +43,8 @@ export function specialIds({ bosId, eosId, padId }: Tokenizer): Pick<DecoderConf
 
 /** The tokenizer's files of a model folder, so that transformers and danu load it from there. */
 export async function tokenizerFilesFor(
-  { path, tokenizer, bytes }: TokenizerFile, config: DecoderConfig,
+  { path, tokenizer, bytes }: TokenizerFile,
+  config: DecoderConfig,
 ): Promise<ReadonlyMap<string, Uint8Array | string>> {
   const beside = await readTokenizerFiles(join(path, ".."));
   if (path.endsWith("tokenizer.model") && beside.has("tokenizer_config.json")) return beside;
@@ -63,6 +64,7 @@ export async function tokenizerFilesFor(
     use_default_system_prompt: false,
   };
   return new Map<string, Uint8Array | string>([
-    ["tokenizer.model", bytes], ["tokenizer_config.json", `${JSON.stringify(settings, null, 2)}\n`],
+    ["tokenizer.model", bytes],
+    ["tokenizer_config.json", `${JSON.stringify(settings, null, 2)}\n`],
   ]);
 }

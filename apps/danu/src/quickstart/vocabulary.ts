@@ -12,8 +12,12 @@ export function buildVocabulary(text: string, pieces: number): Uint8Array {
   const words = countWords(text);
   const characters = [...new Set([...words.keys()].flatMap((word) => [...word]))].sort();
   const fixed = [
-    piece("<unk>", 0, kind.unknown), piece("<s>", 0, kind.control), piece("</s>", 0, kind.control),
-    ...Array.from({ length: 256 }, (_, byte) => piece(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`, 0, kind.byte)),
+    piece("<unk>", 0, kind.unknown),
+    piece("<s>", 0, kind.control),
+    piece("</s>", 0, kind.control),
+    ...Array.from({ length: 256 }, (_, byte) =>
+      piece(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`, 0, kind.byte),
+    ),
   ];
   const merged = mergePairs(words, pieces - fixed.length - characters.length);
   const normal = [...merged, ...characters].map((spelling, rank) => piece(spelling, -rank, kind.normal));
@@ -42,7 +46,10 @@ function mergePairs(counts: ReadonlyMap<string, number>, count: number): string[
         pairs.set(key, (pairs.get(key) ?? 0) + times);
       }
     }
-    const best = [...pairs].reduce<[string, number] | null>((a, b) => (a === null || b[1] > a[1] || (b[1] === a[1] && b[0] < a[0]) ? b : a), null);
+    const best = [...pairs].reduce<[string, number] | null>(
+      (a, b) => (a === null || b[1] > a[1] || (b[1] === a[1] && b[0] < a[0]) ? b : a),
+      null,
+    );
     if (best === null) break;
     const [left, right] = best[0].split(" ") as [string, string];
     made.add(left + right);
@@ -65,7 +72,10 @@ function piece(spelling: string, score: number, type: number): Uint8Array {
 
 /** Field 2: byte pairs (model_type 2) of this size with byte fallback; ids of unknown, begin, end and no padding. */
 function trainerSpec(size: number): Uint8Array {
-  return field(2, concat([number(3, 2), number(4, size), number(35, 1), number(40, 0), number(41, 1), number(42, 2), number(43, -1)]));
+  return field(
+    2,
+    concat([number(3, 2), number(4, size), number(35, 1), number(40, 0), number(41, 1), number(42, 2), number(43, -1)]),
+  );
 }
 
 /** Field 3: the identity, a space before the text, spaces kept. */

@@ -27,18 +27,57 @@ const she = { subject: "she", object: "her", possessive: "her" };
 const he = { subject: "he", object: "him", possessive: "his" };
 
 const names = [
-  ["Mara", she], ["Tom", he], ["Ella", she], ["Ben", he], ["Nora", she], ["Otto", he], ["Ida", she], ["Finn", he],
-  ["Rosa", she], ["Jon", he], ["Lena", she], ["Max", he],
+  ["Mara", she],
+  ["Tom", he],
+  ["Ella", she],
+  ["Ben", he],
+  ["Nora", she],
+  ["Otto", he],
+  ["Ida", she],
+  ["Finn", he],
+  ["Rosa", she],
+  ["Jon", he],
+  ["Lena", she],
+  ["Max", he],
 ] as const;
 const jobs = [
-  ["baker", "the bakery"], ["fisher", "the harbour"], ["teacher", "the school"], ["farmer", "the farm"], ["miller", "the mill"],
-  ["gardener", "the garden"], ["carpenter", "the workshop"], ["doctor", "the clinic"], ["painter", "the studio"],
-  ["shepherd", "the hill"], ["postman", "the post office"], ["cook", "the inn"],
+  ["baker", "the bakery"],
+  ["fisher", "the harbour"],
+  ["teacher", "the school"],
+  ["farmer", "the farm"],
+  ["miller", "the mill"],
+  ["gardener", "the garden"],
+  ["carpenter", "the workshop"],
+  ["doctor", "the clinic"],
+  ["painter", "the studio"],
+  ["shepherd", "the hill"],
+  ["postman", "the post office"],
+  ["cook", "the inn"],
 ] as const;
 const colours = ["red", "blue", "green", "yellow", "white", "brown"] as const;
-const spots = ["by the river", "near the old bridge", "behind the church", "at the edge of the wood", "on the market square", "beside the lake"] as const;
+const spots = [
+  "by the river",
+  "near the old bridge",
+  "behind the church",
+  "at the edge of the wood",
+  "on the market square",
+  "beside the lake",
+] as const;
 const pets = ["dog", "cat", "goat", "parrot", "rabbit", "donkey"] as const;
-const petNames = ["Pip", "Biscuit", "Shadow", "Clover", "Button", "Moss", "Pepper", "Snow", "Bramble", "Star", "Pebble", "Nut"] as const;
+const petNames = [
+  "Pip",
+  "Biscuit",
+  "Shadow",
+  "Clover",
+  "Button",
+  "Moss",
+  "Pepper",
+  "Snow",
+  "Bramble",
+  "Star",
+  "Pebble",
+  "Nut",
+] as const;
 const foods = ["apple pie", "fish soup", "honey cake", "fresh bread", "baked potatoes", "plum jam"] as const;
 const treasures = ["silver key", "wooden flute", "small lantern", "old map", "green scarf", "brass bell"] as const;
 
@@ -46,14 +85,23 @@ const treasures = ["silver key", "wooden flute", "small lantern", "old map", "gr
 export function makeWorld(seed: number): World {
   const random = new Random(seed);
   const [jobOrder, petOrder] = [shuffled(jobs, random), shuffled(petNames, random)];
-  const homes = shuffled(colours.flatMap((colour) => spots.map((spot) => `the ${colour} house ${spot}`)), random);
-  const people = names.map(([name, pronouns], i): Person => ({
-    name, pronouns,
-    job: jobOrder[i]![0], workplace: jobOrder[i]![1], home: homes[i]!,
-    pet: { kind: pick(pets, random), name: petOrder[i]! },
-    food: pick(foods, random), treasure: pick(treasures, random),
-    friend: (i + 1 + Math.floor(random.uniform() * (names.length - 1))) % names.length,
-  }));
+  const homes = shuffled(
+    colours.flatMap((colour) => spots.map((spot) => `the ${colour} house ${spot}`)),
+    random,
+  );
+  const people = names.map(
+    ([name, pronouns], i): Person => ({
+      name,
+      pronouns,
+      job: jobOrder[i]![0],
+      workplace: jobOrder[i]![1],
+      home: homes[i]!,
+      pet: { kind: pick(pets, random), name: petOrder[i]! },
+      food: pick(foods, random),
+      treasure: pick(treasures, random),
+      friend: (i + 1 + Math.floor(random.uniform() * (names.length - 1))) % names.length,
+    }),
+  );
   return { village: "Alder", people };
 }
 

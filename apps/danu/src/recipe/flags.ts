@@ -3,21 +3,48 @@ import { dirname, resolve } from "node:path";
 import type { FlagValues } from "../cli/flags.ts";
 import { readJson } from "../cli/read-file.ts";
 import { checkRecipe } from "./schema.ts";
-import type { DataSource, RecipeLayer } from "./recipe.ts";
+import { dropUndefined, type DataSource, type RecipeLayer } from "./recipe.ts";
 import { isDataset } from "../run/run-data.ts";
 
 /** Flags that stand for fields of a recipe. */
 export const recipeFlags = {
-  data: { type: "text", value: "PATH", multiple: true, help: "prepared datasets, or text to prepare: .txt, .jsonl, .json, each also .gz" },
+  data: {
+    type: "text",
+    value: "PATH",
+    multiple: true,
+    help: "prepared datasets, or text to prepare: .txt, .jsonl, .json, each also .gz",
+  },
   tokenizer: { type: "text", value: "PATH", help: "SentencePiece tokenizer.model, or a folder with one" },
-  preset: { type: "text", value: "NAME", help: "nano, small, medium, danube-1.8b, danube2-1.8b, danube3-500m, danube3-4b (default nano)" },
-  steps: { type: "integer", value: "N", min: 1, help: "optimizer steps, in place of the recipe's stages (default 1000)" },
+  preset: {
+    type: "text",
+    value: "NAME",
+    help: "nano, small, medium, danube-1.8b, danube2-1.8b, danube3-500m, danube3-4b (default nano)",
+  },
+  steps: {
+    type: "integer",
+    value: "N",
+    min: 1,
+    help: "optimizer steps, in place of the recipe's stages (default 1000)",
+  },
   sequenceLength: { type: "integer", value: "T", min: 1, help: "tokens in a row (default that of the preset)" },
   tokensPerBatch: { type: "integer", value: "N", min: 1, help: "tokens of a step (default 8192)" },
-  microBatchTokens: { type: "integer", value: "N", min: 1, help: "tokens through the model at once; less takes less memory (default 2048)" },
-  dtype: { type: "choice", choices: ["f32", "bf16"], help: "element type of the passes (default the faster on this machine)" },
+  microBatchTokens: {
+    type: "integer",
+    value: "N",
+    min: 1,
+    help: "tokens through the model at once; less takes less memory (default 2048)",
+  },
+  dtype: {
+    type: "choice",
+    choices: ["f32", "bf16"],
+    help: "element type of the passes (default the faster on this machine)",
+  },
   learningRate: { type: "number", value: "X", min: 0, help: "peak learning rate (default by model size)" },
-  schedule: { type: "choice", choices: ["cosine", "linear", "constant", "warmup-stable-decay"], help: "how it moves (default cosine)" },
+  schedule: {
+    type: "choice",
+    choices: ["cosine", "linear", "constant", "warmup-stable-decay"],
+    help: "how it moves (default cosine)",
+  },
   warmup: { type: "integer", value: "N", min: 0, help: "steps up to the peak (default a twentieth of the steps)" },
   weightDecay: { type: "number", value: "X", min: 0, help: "decoupled decay of the matrices (default 0.1)" },
   seed: { type: "integer", value: "N", min: 0, help: "of weights, data order and sample (default 1)" },
@@ -64,10 +91,4 @@ function dataSources(paths: readonly string[]): DataSource[] {
   const text = paths.filter((path) => !isDataset(path));
   const datasets = paths.filter(isDataset).map((path) => ({ paths: [path] }));
   return text.length === 0 ? datasets : [...datasets, { paths: text }];
-}
-
-type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };
-
-function dropUndefined<T extends object>(value: T): Partial<Defined<T>> {
-  return Object.fromEntries(Object.entries(value).filter(([, part]) => part !== undefined)) as Partial<Defined<T>>;
 }

@@ -30,7 +30,12 @@ export interface Recipe {
   /** Tokens that go through the model at once, which decides the memory of the activations; at least one row. */
   readonly microBatchTokens: number;
   readonly learningRate: Required<Omit<ScheduleOptions, "steps">>;
-  readonly optimizer: { readonly beta1: number; readonly beta2: number; readonly eps: number; readonly weightDecay: number };
+  readonly optimizer: {
+    readonly beta1: number;
+    readonly beta2: number;
+    readonly eps: number;
+    readonly weightDecay: number;
+  };
   readonly maxGradientNorm: number;
   readonly seed: number;
   /** Keeps the documents of a row apart. */
@@ -54,7 +59,9 @@ type Partly<T> = { readonly [K in keyof T]?: T[K] };
 
 /** Part of a recipe: what a file or the flags say, laid over the defaults. */
 export type RecipeLayer = {
-  readonly [K in keyof Recipe]?: Recipe[K] extends readonly unknown[] | string | number | boolean ? Recipe[K] : Partly<Recipe[K]>;
+  readonly [K in keyof Recipe]?: Recipe[K] extends readonly unknown[] | string | number | boolean
+    ? Recipe[K]
+    : Partly<Recipe[K]>;
 } & {
   /** Steps of the whole run; with `sequenceLength`, or alone, in place of `stages`. */
   readonly steps?: number;
@@ -94,7 +101,12 @@ export function completeRecipe(layer: RecipeLayer, { tokenizer, dtype, source }:
   const model = { preset: presetName, ...modelOf(layer, standard, stages, tokenizer, source) };
   const peak = layer.learningRate?.peak ?? standardLearningRate(model);
   const learningRate = {
-    kind: "cosine", peak, floor: peak / 10, warmup: Math.min(2000, Math.ceil(steps / 20)), decay: 0, ...layer.learningRate,
+    kind: "cosine",
+    peak,
+    floor: peak / 10,
+    warmup: Math.min(2000, Math.ceil(steps / 20)),
+    decay: 0,
+    ...layer.learningRate,
   } as const;
   schedule({ ...learningRate, steps });
   return {
@@ -117,17 +129,26 @@ export function completeRecipe(layer: RecipeLayer, { tokenizer, dtype, source }:
   };
 }
 
-/** Refuses to go on with a run under another recipe. @throws InputError naming the first field that differs */
-export function requireSameRecipe(wanted: Recipe, stored: Recipe): void {
-  const differs = (a: unknown, b: unknown, path: string): void => {
+/** Refuses to go on with a run under another recipe than the one it has.
+ *  @param asked what the user gives now  @param stored the resolved recipe of the run
+ *  @throws InputError naming the first field that differs */
+export function requireSameRecipe(asked: RecipeLayer, stored: RecipeLayer): void {
+  const { steps, sequenceLength, ...rest } = asked;
+  const short =
+    steps === undefined && sequenceLength === undefined
+      ? {}
+      : {
+          stages: stagesOf({ ...stored, ...dropUndefined({ steps, sequenceLength }) }, stored.tokensPerBatch ?? 1, 1),
+        };
+  const compare = (a: unknown, b: unknown, path: string): void => {
     if (isPlain(a) && isPlain(b)) {
-      for (const key of Object.keys({ ...a, ...b })) differs(a[key], b[key], path === "" ? key : `${path}.${key}`);
+      for (const [key, value] of Object.entries(a)) compare(value, b[key], path === "" ? key : `${path}.${key}`);
     } else if (JSON.stringify(a) !== JSON.stringify(b)) {
       const message = `expected ${JSON.stringify(b)} as when the run began, got ${JSON.stringify(a)}`;
-      throw new InputError(`--resume: ${path}: ${message}; leave the flag out, or start another run`);
+      throw new InputError(`--resume: ${path}: ${message}; leave it out, or start another run`);
     }
   };
-  differs(wanted, stored, "");
+  compare({ ...short, ...rest }, stored, "");
 }
 
 /** Path of the tokenizer that a recipe names. @throws InputError when it names none */
@@ -137,13 +158,24 @@ export function requireTokenizer(layer: RecipeLayer, source: string): string {
 
 function presetOf(name: string, source: string): DecoderConfig {
   if ((presetNames as readonly string[]).includes(name)) return preset(name);
-  throw new InputError(`${source}: model.preset: expected one of ${presetNames.join(", ")}, got "${name}"${suggestion(name, presetNames)}`);
+  throw new InputError(
+    `${source}: model.preset: expected one of ${presetNames.join(", ")}, got "${name}"${suggestion(name, presetNames)}`,
+  );
 }
 
-function stagesOf({ stages, steps, sequenceLength }: RecipeLayer, tokensPerBatch: number, standardLength: number): readonly SequenceStage[] {
+function stagesOf(
+  { stages, steps, sequenceLength }: RecipeLayer,
+  tokensPerBatch: number,
+  standardLength: number,
+): readonly SequenceStage[] {
   if (stages !== undefined && steps === undefined && sequenceLength === undefined) return stages;
   const planned = stages === undefined ? 1000 : stepsIn(stages, tokensPerBatch);
-  return [{ tokens: (steps ?? planned) * tokensPerBatch, sequenceLength: sequenceLength ?? stages?.[0]!.sequenceLength ?? standardLength }];
+  return [
+    {
+      tokens: (steps ?? planned) * tokensPerBatch,
+      sequenceLength: sequenceLength ?? stages?.[0]!.sequenceLength ?? standardLength,
+    },
+  ];
 }
 
 function stepsIn(stages: readonly SequenceStage[], tokensPerBatch: number): number {
@@ -151,16 +183,24 @@ function stepsIn(stages: readonly SequenceStage[], tokensPerBatch: number): numb
 }
 
 function modelOf(
-  layer: RecipeLayer, standard: DecoderConfig, stages: readonly SequenceStage[], tokenizer: Tokenizer, source: string,
+  layer: RecipeLayer,
+  standard: DecoderConfig,
+  stages: readonly SequenceStage[],
+  tokenizer: Tokenizer,
+  source: string,
 ): DecoderConfig {
   const longest = Math.max(...stages.map((stage) => stage.sequenceLength));
   const { preset: _, ...changes } = layer.model ?? {};
   const config = validateConfig({
-    ...standard, ...specialIds(tokenizer),
-    vocabularySize: tokenizer.vocabularySize, maxPositions: Math.max(standard.maxPositions, longest), ...changes,
+    ...standard,
+    ...specialIds(tokenizer),
+    vocabularySize: tokenizer.vocabularySize,
+    maxPositions: Math.max(standard.maxPositions, longest),
+    ...changes,
   });
   if (config.vocabularySize < tokenizer.vocabularySize) {
-    const message = `expected at least the ${tokenizer.vocabularySize} pieces of the tokenizer, got ${config.vocabularySize}`;
+    const { vocabularySize } = tokenizer;
+    const message = `expected at least the ${vocabularySize} pieces of the tokenizer, got ${config.vocabularySize}`;
     throw new InputError(`${source}: model.vocabularySize: ${message}`);
   }
   if (config.maxPositions < longest) {
@@ -184,7 +224,16 @@ function required<T>(value: T | undefined, field: string, flag: string, source: 
 function checkWeights(data: readonly DataSource[], source: string): readonly DataSource[] {
   const weighted = data.filter(({ weight }) => weight !== undefined).length;
   if (weighted === 0 || weighted === data.length) return data;
-  throw new InputError(`${source}: data: expected a weight for every source or for none, got ${weighted} for ${data.length}`);
+  throw new InputError(
+    `${source}: data: expected a weight for every source or for none, got ${weighted} for ${data.length}`,
+  );
+}
+
+type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };
+
+/** An object without the fields that are undefined. */
+export function dropUndefined<T extends object>(value: T): Partial<Defined<T>> {
+  return Object.fromEntries(Object.entries(value).filter(([, part]) => part !== undefined)) as Partial<Defined<T>>;
 }
 
 function isPlain(value: unknown): value is Readonly<Record<string, unknown>> {

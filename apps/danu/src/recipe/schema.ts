@@ -10,35 +10,59 @@ const share = z.number().min(0).lt(1);
 const rate = z.number().min(0);
 const text = z.string().min(1);
 
-const model = z.strictObject({
-  preset: text, hiddenSize: count, intermediateSize: count, layers: count, heads: count, keyValueHeads: count, headDim: count,
-  vocabularySize: count, maxPositions: count, slidingWindow: count.nullable(), ropeTheta: z.number(), rmsNormEps: z.number(),
-  tieEmbeddings: z.boolean(), initializerRange: z.number(), bosId: seed.nullable(), eosId: seed.nullable(), padId: seed.nullable(),
-  dtype: z.enum(["f32", "bf16", "f16"]),
-}).partial();
+const model = z
+  .strictObject({
+    preset: text,
+    hiddenSize: count,
+    intermediateSize: count,
+    layers: count,
+    heads: count,
+    keyValueHeads: count,
+    headDim: count,
+    vocabularySize: count,
+    maxPositions: count,
+    slidingWindow: count.nullable(),
+    ropeTheta: z.number(),
+    rmsNormEps: z.number(),
+    tieEmbeddings: z.boolean(),
+    initializerRange: z.number(),
+    bosId: seed.nullable(),
+    eosId: seed.nullable(),
+    padId: seed.nullable(),
+    dtype: z.enum(["f32", "bf16", "f16"]),
+  })
+  .partial();
 
-const recipe = z.strictObject({
-  model,
-  dtype: z.enum(["f32", "bf16"]),
-  tokenizer: text,
-  data: z.array(z.strictObject({ paths: z.array(text).min(1), weight: z.number().positive().optional() })).min(1),
-  tokensPerBatch: count,
-  steps: count,
-  sequenceLength: count,
-  stages: z.array(z.strictObject({ tokens: count, sequenceLength: count })).min(1),
-  microBatchTokens: count,
-  learningRate: z.strictObject({
-    kind: z.enum(["cosine", "linear", "constant", "warmup-stable-decay"]), peak: rate, floor: rate, warmup: seed, decay: seed,
-  }).partial(),
-  optimizer: z.strictObject({ beta1: share, beta2: share, eps: z.number().positive(), weightDecay: rate }).partial(),
-  maxGradientNorm: z.number().positive(),
-  seed,
-  documentMask: z.boolean(),
-  validation: z.strictObject({ every: count, tokens: count, fraction: share }).partial(),
-  checkpoint: z.strictObject({ every: count, keep: count }).partial(),
-  recompute: z.boolean(),
-  sample: z.strictObject({ prompt: z.string(), maxTokens: count, temperature: rate }).partial(),
-}).partial();
+const recipe = z
+  .strictObject({
+    model,
+    dtype: z.enum(["f32", "bf16"]),
+    tokenizer: text,
+    data: z.array(z.strictObject({ paths: z.array(text).min(1), weight: z.number().positive().optional() })).min(1),
+    tokensPerBatch: count,
+    steps: count,
+    sequenceLength: count,
+    stages: z.array(z.strictObject({ tokens: count, sequenceLength: count })).min(1),
+    microBatchTokens: count,
+    learningRate: z
+      .strictObject({
+        kind: z.enum(["cosine", "linear", "constant", "warmup-stable-decay"]),
+        peak: rate,
+        floor: rate,
+        warmup: seed,
+        decay: seed,
+      })
+      .partial(),
+    optimizer: z.strictObject({ beta1: share, beta2: share, eps: z.number().positive(), weightDecay: rate }).partial(),
+    maxGradientNorm: z.number().positive(),
+    seed,
+    documentMask: z.boolean(),
+    validation: z.strictObject({ every: count, tokens: count, fraction: share }).partial(),
+    checkpoint: z.strictObject({ every: count, keep: count }).partial(),
+    recompute: z.boolean(),
+    sample: z.strictObject({ prompt: z.string(), maxTokens: count, temperature: rate }).partial(),
+  })
+  .partial();
 
 /** Checks that a value is a pretraining recipe, whole or in part.
  *  @param source the file's name for messages
@@ -47,7 +71,10 @@ export function checkRecipe(value: unknown, source: string): RecipeLayer {
   const result = recipe.safeParse(value);
   if (result.success) return result.data as RecipeLayer;
   const issue = result.error.issues[0]!;
-  const field = issue.path.map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`)).join("").replace(/^\./, "");
+  const field = issue.path
+    .map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`))
+    .join("")
+    .replace(/^\./, "");
   const where = `${source}: ${field === "" ? "recipe" : field}`;
   if (issue.code === "unrecognized_keys") {
     const key = issue.keys[0]!;
@@ -70,7 +97,12 @@ function expectation(issue: z.core.$ZodIssue): string {
 }
 
 const typeNames: Readonly<Record<string, string>> = {
-  int: "a whole number", number: "a number", string: "a text", boolean: "true or false", array: "a list", object: "an object",
+  int: "a whole number",
+  number: "a number",
+  string: "a text",
+  boolean: "true or false",
+  array: "a list",
+  object: "an object",
 };
 
 /** Fields of the part of the recipe that a path leads to. */

@@ -41,14 +41,16 @@ export async function findRuns(paths: readonly string[]): Promise<RunOverview[]>
   return runs;
 }
 
+/** True for a run that has begun. */
 function isRun(path: string): boolean {
-  return existsSync(runPaths(path).recipe);
+  const { recipe, metrics } = runPaths(path);
+  return existsSync(recipe) && existsSync(metrics);
 }
 
 async function overview(folder: string): Promise<RunOverview> {
   const paths = runPaths(folder);
   const recipe = checkRecipe(await readRecipe(folder), paths.recipe);
-  const records = existsSync(paths.metrics) ? await readMetrics(paths.metrics) : [];
+  const records = await readMetrics(paths.metrics);
   const last = records.at(-1);
   const validationLosses = records.flatMap((record) => record.validationLoss ?? []);
   const steps = stepsOf(recipe);

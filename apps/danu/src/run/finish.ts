@@ -9,8 +9,19 @@ import type { PretrainResult } from "./pretrain.ts";
 export function reportRun(result: PretrainResult, out: string, reporter: Reporter): void {
   const { step, tokens, seconds, stopped, last, validationLoss, interruptedBy, model, report, sample } = result;
   const value = {
-    out, stopped, step, tokens, seconds, loss: last?.loss ?? null, validationLoss, tokensPerSecond: last?.tokensPerSecond ?? null,
-    shareOfPeak: last?.shareOfPeak ?? null, peakBytes: last?.peakBytes ?? null, model, report, sample,
+    out,
+    stopped,
+    step,
+    tokens,
+    seconds,
+    loss: last?.loss ?? null,
+    validationLoss,
+    tokensPerSecond: last?.tokensPerSecond ?? null,
+    shareOfPeak: last?.shareOfPeak ?? null,
+    peakBytes: last?.peakBytes ?? null,
+    model,
+    report,
+    sample,
   };
   reporter.result(value, () => {
     reporter.line();
@@ -24,14 +35,17 @@ export function reportRun(result: PretrainResult, out: string, reporter: Reporte
     reporter.line(`${withCommas(step)} steps, ${withCommas(tokens)} tokens in ${duration(seconds)}${loss}${held}`);
     reporter.line(`model   ${shown(model!)}`);
     reporter.line(`report  ${shown(report)}`);
-    reporter.line(`next    npx danu generate --model ${shown(model!)} --prompt ${JSON.stringify(sample?.prompt ?? "")}`);
+    reporter.line(
+      `next    npx danu generate --model ${shown(model!)} --prompt ${JSON.stringify(sample?.prompt ?? "")}`,
+    );
   });
 }
 
-/** A path as short as it can be said from here. */
+/** A path as short as it can be said from here, as a shell takes it. */
 function shown(path: string): string {
   const here = relative(".", path);
-  return here.startsWith("..") ? path : here;
+  const shorter = here.startsWith("..") ? path : here;
+  return /^[\w./+-]+$/.test(shorter) ? shorter : `'${shorter.replaceAll("'", "'\\''")}'`;
 }
 
 /** The exit code of a run: 0, or that of the signal which stopped it. */

@@ -10,7 +10,11 @@ export async function writeRunReport(paths: RunPaths, recipe: Recipe, sample: Sa
     title: `Pretraining ${recipe.model.preset}`,
     records: await readMetrics(paths.metrics),
     recipe,
-    facts: [["preset", recipe.model.preset], ["parameters", short(parameterCount(recipe.model))], ["computed in", recipe.dtype]],
+    facts: [
+      ["preset", recipe.model.preset],
+      ["parameters", short(parameterCount(recipe.model))],
+      ["computed in", recipe.dtype],
+    ],
     samples: sample === null ? [] : [sample],
   });
 }

@@ -41,7 +41,9 @@ export function preparedFolders(folder: string, sources: readonly DataSource[]):
 export async function openRunData(options: RunDataOptions): Promise<RunData> {
   const { recipe, tokenizer } = options;
   const datasets: Dataset[] = [];
-  const close = (): void => { for (const dataset of datasets) dataset.close(); };
+  const close = (): void => {
+    for (const dataset of datasets) dataset.close();
+  };
   try {
     for (const [index, source] of recipe.data.entries()) {
       const folder = await datasetFolder(source, index, options);
@@ -54,7 +56,12 @@ export async function openRunData(options: RunDataOptions): Promise<RunData> {
     throw error;
   }
   const train = datasets.map(({ train: stream }, i) => ({ stream, weight: recipe.data[i]!.weight ?? stream.tokens }));
-  return { datasets, train, trainTokens: train.reduce((sum, { stream }) => sum + stream.tokens, 0), [Symbol.dispose]: close };
+  return {
+    datasets,
+    train,
+    trainTokens: train.reduce((sum, { stream }) => sum + stream.tokens, 0),
+    [Symbol.dispose]: close,
+  };
 }
 
 async function datasetFolder(source: DataSource, index: number, options: RunDataOptions): Promise<string> {
@@ -70,14 +77,25 @@ export function isDataset(path: string): boolean {
   return existsSync(join(path, "dataset.json"));
 }
 
-async function prepare(source: DataSource, out: string, { recipe, tokenizer, reporter, signal }: RunDataOptions): Promise<void> {
+async function prepare(
+  source: DataSource,
+  out: string,
+  { recipe, tokenizer, reporter, signal }: RunDataOptions,
+): Promise<void> {
   const manifest = await prepareDataset({
-    inputs: source.paths, tokenizer: tokenizer.tokenizer, tokenizerHash: tokenizer.sha256, out, signal,
-    validationFraction: recipe.validation.fraction, seed: recipe.seed,
+    inputs: source.paths,
+    tokenizer: tokenizer.tokenizer,
+    tokenizerHash: tokenizer.sha256,
+    out,
+    signal,
+    validationFraction: recipe.validation.fraction,
+    seed: recipe.seed,
     onProgress: ({ bytes: done, totalBytes, tokens }) => {
       reporter.progress(`preparing data: ${bytes(done)} of ${bytes(totalBytes)}, ${short(tokens)} tokens`);
     },
   });
   const { train, validation } = manifest.splits;
-  reporter.line(`prepared ${short(train.tokens)} tokens for training and ${short(validation.tokens)} for validation in ${out}`);
+  reporter.line(
+    `prepared ${short(train.tokens)} tokens for training and ${short(validation.tokens)} for validation in ${out}`,
+  );
 }

@@ -29,7 +29,9 @@ export function buildPretrainParts(device: Device, recipe: Recipe, data: RunData
   const longest = Math.max(...recipe.stages.map((stage) => stage.sequenceLength));
   const decoder = new Decoder(device, model, longest, { recompute: recipe.recompute });
   const trainer = new Trainer<DecoderParameters, DecoderBatch>({
-    params: initialize(device, model, seed), computeDtype: dtype, optimizer: recipe.optimizer,
+    params: initialize(device, model, seed),
+    computeDtype: dtype,
+    optimizer: recipe.optimizer,
     maxGradientNorm: recipe.maxGradientNorm,
     loss: (params, batch, scale) => decoder.loss(params, batch.input, batch.targets, scale),
     tokens: (batch) => batch.trained,
@@ -40,7 +42,10 @@ export function buildPretrainParts(device: Device, recipe: Recipe, data: RunData
   };
   const microBatches = (step: number): number => Math.ceil(sampler.stageAt(step).sequences / rowsOf(step));
   return {
-    decoder, trainer, sampler, microBatches,
+    decoder,
+    trainer,
+    sampler,
+    microBatches,
     learningRate: schedule({ ...recipe.learningRate, steps: sampler.steps }),
     batchesAt: (step) => microBatchesAt(device, sampler, step, rowsOf(step)),
     validate: validation(trainer, device, recipe, data),
@@ -66,19 +71,30 @@ function microBatchesAt(device: Device, sampler: Sampler, step: number, rows: nu
 }
 
 function validation(
-  trainer: Trainer<DecoderParameters, DecoderBatch>, device: Device, recipe: Recipe, { datasets }: RunData,
+  trainer: Trainer<DecoderParameters, DecoderBatch>,
+  device: Device,
+  recipe: Recipe,
+  { datasets }: RunData,
 ): (() => Promise<number>) | null {
   const streams = datasets.map((dataset) => dataset.validation).filter((stream) => stream.tokens > 1);
   if (streams.length === 0) return null;
   const T = recipe.stages[0]!.sequenceLength;
   const each = recipe.validation.tokens / streams.length;
-  return () => trainer.evaluate((function* batches() {
-    for (const stream of streams) {
-      const sequenceLength = Math.min(T, stream.tokens - 1);
-      yield* uploaded(device, sequentialBatches(stream, {
-        sequenceLength, rows: Math.max(1, Math.floor(recipe.microBatchTokens / sequenceLength)),
-        documentMask: recipe.documentMask, maxRows: Math.max(1, Math.floor(each / sequenceLength)),
-      }));
-    }
-  })());
+  return () =>
+    trainer.evaluate(
+      (function* batches() {
+        for (const stream of streams) {
+          const sequenceLength = Math.min(T, stream.tokens - 1);
+          yield* uploaded(
+            device,
+            sequentialBatches(stream, {
+              sequenceLength,
+              rows: Math.max(1, Math.floor(recipe.microBatchTokens / sequenceLength)),
+              documentMask: recipe.documentMask,
+              maxRows: Math.max(1, Math.floor(each / sequenceLength)),
+            }),
+          );
+        }
+      })(),
+    );
 }
