@@ -90,7 +90,7 @@ test.each(["f32", "bf16"])(
   },
 );
 
-test("a resumed run with documents of several weighted datasets goes the same way, whatever the micro-batch", async () => {
+test("weighted datasets train the same whatever the micro-batch", async () => {
   await inFolder(async (folder) => {
     const { stories, tokenizer } = await tinyCorpus(folder);
     const prepare = (name: string, seed: string): Promise<{ code: number }> =>

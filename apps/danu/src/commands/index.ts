@@ -15,7 +15,7 @@ function entry(name: string, summary: string, load: () => Promise<Loaded>): Comm
 
 /** Every command, in the order of a model's life. */
 export const commands: readonly CommandEntry[] = [
-  entry("quickstart", "train a small model on a built-in world and talk with it, in five minutes", () => import("./quickstart.ts")),
+  entry("quickstart", "train a small model on a built-in world, in minutes", () => import("./quickstart.ts")),
   entry("doctor", "what this machine has, what would be used, and why not more", () => import("./doctor.ts")),
   entry("tokenizer encode", "text to token ids", () => import("./tokenizer-encode.ts")),
   entry("tokenizer decode", "token ids to text", () => import("./tokenizer-decode.ts")),

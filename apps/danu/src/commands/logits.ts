@@ -11,8 +11,8 @@ import { loadModel } from "../model/open-model.ts";
 
 export const command: Command = defineCommand({
   name: "logits",
-  description: "Writes the scores of every next token as a safetensors file with one tensor, logits, f32 [B, T, V], for "
-    + "comparison with other implementations.",
+  description: "Writes the scores of every next token as a safetensors file with one tensor, logits, f32 [B, T, V], "
+    + "for comparison with other implementations.",
   flags: {
     model: { type: "text", value: "DIR", required: true, help: "model folder" },
     ids: { type: "text", value: "FILE", required: true, help: "JSON, [[id, …], …] with rows of equal length" },

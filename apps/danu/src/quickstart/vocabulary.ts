@@ -3,9 +3,8 @@ const kind = { normal: 1, unknown: 2, control: 3, byte: 6 } as const;
 
 const space = "▁";
 
-/** Makes a SentencePiece `.model` for a text: control pieces, all bytes, the characters of the text, then the pairs that
- *  occur most often, joined again and again (byte-pair encoding: Sennrich et al. 2016). Text of any other kind is
- *  written in bytes.
+/** Makes a SentencePiece `.model` for a text: control pieces, all bytes, the pairs that occur most often, joined again
+ *  and again (byte-pair encoding: Sennrich et al. 2016), and the characters. Text of any other kind is written in bytes.
  *  @param pieces size of the vocabulary, reached unless every word is one piece before
  *  @returns the file */
 export function buildVocabulary(text: string, pieces: number): Uint8Array {

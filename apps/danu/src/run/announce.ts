@@ -28,7 +28,8 @@ export function announceRun({ run, device, peakFlops, reporter }: RunAnnouncemen
   const peak = peakFlops === null ? "" : `, measured peak ${short(peakFlops)}FLOP/s in ${dtype}`;
   reporter.line(`model     ${model.preset}: ${short(parameterCount(model))} parameters (${sizes}), ${dtype}`);
   reporter.line(`data      ${short(data.trainTokens)} tokens, ${passes} passes over them`);
-  reporter.line(`plan      ${withCommas(steps)} steps of ${withCommas(tokensPerBatch)} tokens, sequence length ${lengths}`);
+  const plan = `${withCommas(steps)} steps of ${withCommas(tokensPerBatch)} tokens, sequence length ${lengths}`;
+  reporter.line(`plan      ${plan}`);
   reporter.line(`device    ${device.description}${peak}`);
   reporter.line(`memory    about ${bytes(memory)}`);
   if (start === null) return;

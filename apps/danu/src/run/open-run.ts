@@ -36,9 +36,8 @@ export interface OpenRunOptions {
  *  @throws InterruptedError, DataError, CheckpointError, DeviceError */
 export async function openRun(options: OpenRunOptions): Promise<OpenRun> {
   const { recipe, tokenizer, paths, reporter, signal } = options;
-  const data = await openRunData({ recipe, tokenizer, folder: paths.folder, reporter, signal }).catch((error: unknown) => {
-    throw asInterrupted(error, signal);
-  });
+  const dataOptions = { recipe, tokenizer, folder: paths.folder, reporter, signal };
+  const data = await openRunData(dataOptions).catch((error: unknown) => { throw asInterrupted(error, signal); });
   let parts: PretrainParts | null = null;
   const close = (): void => {
     parts?.[Symbol.dispose]();

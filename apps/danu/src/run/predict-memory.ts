@@ -10,10 +10,10 @@ export interface MemorySettings {
 
 /** Memory that training is expected to take at most, in bytes.
  *
- *  A parameter has its f32 master weight, two moments and gradient, and in bf16 a copy and that copy's gradient. A token
- *  keeps of every block its inputs and products: residual stream and norms `4 C`, queries, rotated queries and attention
- *  output `3 H·D`, keys and values with rotated keys `3 G·D`, and `3 F` of the feed-forward layer; with `recompute` only
- *  the stream, and one block in full. */
+ *  A parameter has its f32 master weight, two moments and gradient, and in bf16 a copy and that copy's gradient. A
+ *  token keeps of every block its inputs and products: residual stream and norms `4 C`, queries, rotated queries and
+ *  attention output `3 H·D`, keys and values with rotated keys `3 G·D`, and `3 F` of the feed-forward layer; with
+ *  `recompute` only the stream, and two blocks in full. */
 export function predictTrainingBytes(config: DecoderConfig, { dtype, tokens, recompute }: MemorySettings): number {
   const { hiddenSize: C, intermediateSize: F, heads, keyValueHeads, headDim, layers } = config;
   const element = dtype === "bf16" ? 2 : 4;

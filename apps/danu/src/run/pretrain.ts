@@ -7,7 +7,9 @@ import type { Reporter } from "../cli/reporter.ts";
 import { completeText } from "../model/continue-text.ts";
 import { saveModel } from "../model/save-model.ts";
 import { openTokenizer, tokenizerFilesFor, type TokenizerFile } from "../model/tokenizer-file.ts";
-import { completeRecipe, requireSameRecipe, requireTokenizer, type Recipe, type RecipeLayer } from "../recipe/recipe.ts";
+import {
+  completeRecipe, requireSameRecipe, requireTokenizer, type Recipe, type RecipeLayer,
+} from "../recipe/recipe.ts";
 import { checkRecipe } from "../recipe/schema.ts";
 import { announceRun } from "./announce.ts";
 import { inRunFolder } from "./in-run-folder.ts";
@@ -42,7 +44,8 @@ export interface PretrainResult extends RunSummary {
 }
 
 /** Trains a decoder on text from a recipe, in a run folder of its own, and leaves a model folder there.
- *  @throws InterruptedError, and the errors of its parts; a run that fails before its first step leaves nothing behind */
+ *  A run that fails before its first step leaves nothing behind.
+ *  @throws InterruptedError, and the errors of its parts */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
   const { out, resume } = options;
   const { recipe, tokenizer } = await resolveRecipe(options);

@@ -2,7 +2,7 @@ import type { RunProgress } from "@danu/train";
 
 import { duration, percent, withCommas } from "../cli/format.ts";
 
-/** One step as a line: `step 20/500  loss 5.123  validation 5.2  lr 1.0e-3  12,345 tokens/s  34 % of peak  1:23 left`. */
+/** One step as a line: `step 20/500  loss 5.1234  lr 1.0e-3  12,345 tokens/s  34 % of peak  1:23 left`. */
 export function progressLine(progress: RunProgress): string {
   const { step, steps, loss, validationLoss, learningRate, tokensPerSecond, shareOfPeak, secondsLeft } = progress;
   return [

@@ -23,7 +23,8 @@ export interface TrainRunOptions {
 }
 
 /** Takes the steps of a run, with its validations, checkpoints and log. @throws as `train` */
-export async function trainRun({ run, paths, files, device, peakFlops, reporter }: TrainRunOptions): Promise<RunSummary> {
+export async function trainRun(options: TrainRunOptions): Promise<RunSummary> {
+  const { run, paths, files, device, peakFlops, reporter } = options;
   const { recipe, parts, store, start, signal } = run;
   const { trainer, sampler, validate } = parts;
   const versions = { danu: await version(), node: process.version };
