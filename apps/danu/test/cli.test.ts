@@ -1,9 +1,10 @@
 import { join } from "node:path";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 
 import { describe, expect, test } from "vitest";
 
 import { commands } from "../src/commands/index.ts";
+import { checkRecipe } from "../src/recipe/schema.ts";
 import { danu, inFolder } from "./support.ts";
 import { tinyCorpus } from "./tiny-run.ts";
 
@@ -90,6 +91,12 @@ test("an instruction set beyond the machine is a sentence; with auto a note and 
     const unknown = await danu(args, { env: { DANU_ISA: "sse9" } });
     expect(unknown.stderr).toMatch(/^danu logits: cpu: expected an instruction set of .*, got "sse9"\n$/);
   });
+});
+
+test("the recipe of the README is one", async () => {
+  const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
+  const [, recipe] = /```json\n([\s\S]*?)```/.exec(readme)!;
+  expect(Object.keys(checkRecipe(JSON.parse(recipe!), "README.md"))).toHaveLength(16);
 });
 
 test("doctor tells what the machine has", async () => {

@@ -1,17 +1,7 @@
-import { bytesPerElement, Device, DeviceError, dtypes, providePrimitives, type DType, type Handle, type Tensor } from "@danu/tensor";
+import { bytesPerElement, Device, DeviceError, dtypes, type DType, type Handle, type Tensor } from "@danu/tensor";
 
-import { parseIsa, type Isa } from "./isa.ts";
-import { provideFused } from "./kernels/fused.ts";
-import { primitiveKernels } from "./kernels/primitives.ts";
-import { bestIsa, loadLibrary, type Library } from "./library.ts";
-
-/** Which part of the machine to use. */
-export interface CpuOptions {
-  /** Threads that compute; all the process may use by default, or `DANU_THREADS`. */
-  readonly threads?: number;
-  /** Instruction set; the best by default, or `DANU_ISA`. */
-  readonly isa?: Isa;
-}
+import type { Isa } from "./isa.ts";
+import { loadLibrary, type Library } from "./library.ts";
 
 /** Bytes the device holds. */
 export interface MemoryUse {
@@ -36,8 +26,6 @@ export class CpuDevice extends Device {
     this.library = loadLibrary(isa);
     this.#queue = this.library.create(threads);
     if (this.#queue === null) throw new DeviceError(`cpu: could not start ${threads} threads; ask for fewer`, { threads });
-    providePrimitives(this, primitiveKernels);
-    provideFused(this);
   }
 
   /** The native task queue. @throws DeviceError after the device was disposed */
@@ -159,21 +147,4 @@ export function elementBytes(tensor: Tensor): number {
 
 function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
-}
-
-/** Opens the CPU as a device.
- *  @throws DeviceError when no binary loads on this platform, or the instruction set is beyond the machine */
-export function cpuDevice(options: CpuOptions = {}): CpuDevice {
-  const best = bestIsa();
-  const wanted = options.isa ?? parseIsa(process.env["DANU_ISA"] ?? best);
-  const threads = options.threads ?? Number(process.env["DANU_THREADS"] ?? 0);
-  if (!Number.isInteger(threads) || threads < 0) throw new DeviceError(`cpu: expected a number of threads, got ${threads}`);
-  if (codeOfIsa(wanted) > codeOfIsa(best) || (wanted === "neon") !== (best === "neon")) {
-    throw new DeviceError(`cpu: this machine has ${best}, and cannot run ${wanted}`, { wanted, best });
-  }
-  return new CpuDevice(wanted, threads);
-}
-
-function codeOfIsa(isa: Isa): number {
-  return ["baseline", "avx2", "avx512", "avx512bf16"].indexOf(isa);
 }

@@ -1,3 +1,4 @@
-export { cpuDevice, type CpuDevice, type CpuOptions, type MemoryUse } from "./device.ts";
+export type { CpuDevice, MemoryUse } from "./device.ts";
+export { cpuDevice, type CpuOptions } from "./open.ts";
 export { isas, isasUpTo, parseIsa, type Isa } from "./isa.ts";
 export { bestIsa } from "./library.ts";
