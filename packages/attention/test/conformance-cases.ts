@@ -1,10 +1,22 @@
 import { type DType } from "@danu/tensor";
-import { conformanceCase, hostIntegers, hostTensor, rounded, seeds, type ConformanceCase, type HostTensor, type Slack } from "@danu/testing";
+import {
+  conformanceCase,
+  hostIntegers,
+  hostTensor,
+  rounded,
+  seeds,
+  type ConformanceCase,
+  type HostTensor,
+  type Slack,
+} from "@danu/testing";
 import fc from "fast-check";
 
 import { attentionGradOp, attentionOp, ropeOp, type AttentionAttrs } from "../src/index.ts";
 
-type Call = { readonly x: readonly [q: HostTensor, k: HostTensor, v: HostTensor, documentStart: HostTensor | null]; readonly attrs: AttentionAttrs };
+type Call = {
+  readonly x: readonly [q: HostTensor, k: HostTensor, v: HostTensor, documentStart: HostTensor | null];
+  readonly attrs: AttentionAttrs;
+};
 
 const computed = ["f32", "bf16", "f16"] as const;
 
@@ -12,8 +24,12 @@ const computed = ["f32", "bf16", "f16"] as const;
 const operandRounding: Readonly<Record<string, number>> = { f32: 0, bf16: 2 ** 15, f16: 2 ** 12 };
 
 const sizes = fc.record({
-  B: fc.constantFrom(1, 2, 3, 0), T: fc.constantFrom(1, 2, 5, 17, 33, 90, 0), earlier: fc.constantFrom(0, 1, 7, 40),
-  G: fc.constantFrom(1, 2, 3), group: fc.constantFrom(1, 2, 4, 5), D: fc.constantFrom(1, 3, 8, 16, 20, 33, 80, 300),
+  B: fc.constantFrom(1, 2, 3, 0),
+  T: fc.constantFrom(1, 2, 5, 17, 33, 90, 0),
+  earlier: fc.constantFrom(0, 1, 7, 40),
+  G: fc.constantFrom(1, 2, 3),
+  group: fc.constantFrom(1, 2, 4, 5),
+  D: fc.constantFrom(1, 3, 8, 16, 20, 33, 80, 300),
 });
 
 /** Row starts of documents of random lengths: for every position the first of its document. */
@@ -29,24 +45,38 @@ function documentStarts(B: number, S: number, seed: number): HostTensor {
 
 /** Random calls; the score matrix of each has at most 20,000 elements. */
 function calls(dtype: DType, spareKeys: readonly number[]): fc.Arbitrary<Call> {
-  return fc.tuple(
-    sizes, fc.constantFrom(null, 1, 3, 16, 1000), fc.boolean(), fc.constantFrom(...spareKeys), fc.constantFrom(1, 6), seeds,
-  ).map(([{ B, T: most, earlier, G, group, D }, slidingWindow, documents, spare, spread, seed]) => {
-    const H = G * group;
-    let T = most;
-    while (B * H * T * (T + earlier) * Math.max(1, D / 16) > 20_000) T >>= 1;
-    const used = T + earlier;
-    const S = used + spare;
-    const q = hostTensor(dtype, [B, T, H, D], seed);
-    return {
-      x: [
-        { ...q, values: rounded(dtype, q.values.map((value) => value * spread)) },
-        hostTensor(dtype, [B, S, G, D], seed + 1), hostTensor(dtype, [B, S, G, D], seed + 2),
-        documents ? documentStarts(B, S, seed + 3) : null,
-      ],
-      attrs: { scale: 1 / Math.sqrt(D), slidingWindow, keyLength: spare === 0 ? null : used },
-    };
-  });
+  return fc
+    .tuple(
+      sizes,
+      fc.constantFrom(null, 1, 3, 16, 1000),
+      fc.boolean(),
+      fc.constantFrom(...spareKeys),
+      fc.constantFrom(1, 6),
+      seeds,
+    )
+    .map(([{ B, T: most, earlier, G, group, D }, slidingWindow, documents, spare, spread, seed]) => {
+      const H = G * group;
+      let T = most;
+      while (B * H * T * (T + earlier) * Math.max(1, D / 16) > 20_000) T >>= 1;
+      const used = T + earlier;
+      const S = used + spare;
+      const q = hostTensor(dtype, [B, T, H, D], seed);
+      return {
+        x: [
+          {
+            ...q,
+            values: rounded(
+              dtype,
+              q.values.map((value) => value * spread),
+            ),
+          },
+          hostTensor(dtype, [B, S, G, D], seed + 1),
+          hostTensor(dtype, [B, S, G, D], seed + 2),
+          documents ? documentStarts(B, S, seed + 3) : null,
+        ],
+        attrs: { scale: 1 / Math.sqrt(D), slidingWindow, keyLength: spare === 0 ? null : used },
+      };
+    });
 }
 
 /** Largest length of a row of D elements. */
@@ -78,7 +108,10 @@ const attention = conformanceCase(attentionOp, {
 });
 
 /** Output and log-sum-exp of a call in double precision, rounded as the forward pass leaves them. */
-function forward({ x: [q, k, v, starts], attrs: { scale, slidingWindow, keyLength } }: Call): readonly [o: HostTensor, lse: HostTensor] {
+function forward({
+  x: [q, k, v, starts],
+  attrs: { scale, slidingWindow, keyLength },
+}: Call): readonly [o: HostTensor, lse: HostTensor] {
   const [B, T, H, D] = q.shape as [number, number, number, number];
   const [, S, G] = k.shape as [number, number, number];
   const used = keyLength ?? S;
@@ -106,37 +139,62 @@ function forward({ x: [q, k, v, starts], attrs: { scale, slidingWindow, keyLengt
       }
     }
   }
-  return [{ ...q, values: rounded(q.dtype, o) }, { shape: [B, H, T], dtype: "f32", values: rounded("f32", lse) }];
+  return [
+    { ...q, values: rounded(q.dtype, o) },
+    { shape: [B, H, T], dtype: "f32", values: rounded("f32", lse) },
+  ];
 }
 
 const attentionGrad = conformanceCase(attentionGradOp, {
   dtypes: computed,
-  sample: (dtype) => fc.tuple(calls(dtype, [0, 0, 5]), seeds).map(([call, seed]) => {
-    const [q, k, v, documentStart] = call.x;
-    return { x: [hostTensor(dtype, q.shape, seed), q, k, v, ...forward(call), documentStart], attrs: call.attrs };
-  }),
+  sample: (dtype) =>
+    fc.tuple(calls(dtype, [0, 0, 5]), seeds).map(([call, seed]) => {
+      const [q, k, v, documentStart] = call.x;
+      return { x: [hostTensor(dtype, q.shape, seed), q, k, v, ...forward(call), documentStart], attrs: call.attrs };
+    }),
   bound: ({ x: [g, q, k, v, , , documentStart], attrs }) => {
-    const weight = weightUnits({ x: [q, k, v, documentStart], attrs }).weight + operandRounding[q.dtype]!;
+    const { weight } = weightUnits({ x: [q, k, v, documentStart], attrs });
     const rows = q.shape[1]! * (q.shape[2]! / k.shape[2]!);
-    // A score's gradient is its weight times a difference of two products of rows of g with rows of v or o.
-    const score = attrs.scale * 2 * longest(g) * longest(v) * (weight + 2 * g.shape[3]! + 2 * operandRounding[q.dtype]!);
-    const sums: readonly number[] = [score * largest(k), rows * score * largest(q), rows * largest(g) * (weight + rows)];
+    const rounding = 4 * operandRounding[q.dtype]!;
+    // A score's gradient is its weight times a difference of two products of rows of g with rows of v or o. Roundings
+    // to the type of q fall either way: over the terms of a sum they grow with the root of their number.
+    const product = 2 * attrs.scale * longest(g) * longest(v) * (weight + 2 * g.shape[3]!);
+    const rounded = attrs.scale * longest(g) * largest(v) * rounding;
+    const sums: readonly number[] = [
+      largest(k) * (product + rounded),
+      largest(q) * (rows * product + Math.sqrt(rows) * rounded),
+      largest(g) * (rows * (weight + rows) + Math.sqrt(rows) * rounding),
+    ];
     return sums.map((absolute): Slack => ({ absolute }));
   },
 });
 
 const rope = conformanceCase(ropeOp, {
   dtypes: computed,
-  sample: (dtype) => fc.tuple(
-    fc.tuple(fc.constantFrom(1, 2, 0), fc.constantFrom(1, 3, 20, 0), fc.constantFrom(1, 2, 5)), fc.constantFrom(2, 6, 16, 34, 80, 128),
-    fc.constantFrom(1, 9, 400), fc.boolean(), seeds,
-  ).map(([[B, T, H], D, P, inverse, seed]) => ({
-    x: [hostTensor(dtype, [B, T, H, D], seed), hostTensor("f32", [P, D], seed + 1), hostIntegers("i32", [B, T], seed + 2, P)],
-    attrs: { inverse },
-  })),
+  sample: (dtype) =>
+    fc
+      .tuple(
+        fc.tuple(fc.constantFrom(1, 2, 0), fc.constantFrom(1, 3, 20, 0), fc.constantFrom(1, 2, 5)),
+        fc.constantFrom(2, 6, 16, 34, 80, 128),
+        fc.constantFrom(1, 9, 400),
+        fc.boolean(),
+        seeds,
+      )
+      .map(([[B, T, H], D, P, inverse, seed]) => ({
+        x: [
+          hostTensor(dtype, [B, T, H, D], seed),
+          hostTensor("f32", [P, D], seed + 1),
+          hostIntegers("i32", [B, T], seed + 2, P),
+        ],
+        attrs: { inverse },
+      })),
   bound: ({ x: [x, table] }) => ({ absolute: 4 * largest(x) * largest(table) }),
   failing: () => ({
-    x: [hostTensor("f32", [1, 3, 1, 4], 1), hostTensor("f32", [5, 4], 2), { shape: [1, 3], dtype: "i32", values: [0, 5, -1] }],
+    x: [
+      hostTensor("f32", [1, 3, 1, 4], 1),
+      hostTensor("f32", [5, 4], 2),
+      { shape: [1, 3], dtype: "i32", values: [0, 5, -1] },
+    ],
     attrs: { inverse: false },
   }),
 });

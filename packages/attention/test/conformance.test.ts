@@ -3,4 +3,7 @@ import { conformance } from "@danu/testing";
 
 import { attentionCases } from "./conformance-cases.ts";
 
-conformance("the reference device with the ops of attention", () => referenceDevice(), { runs: 4, cases: attentionCases });
+conformance("the reference device with the ops of attention", () => referenceDevice(), {
+  runs: 4,
+  cases: attentionCases,
+});

@@ -34,23 +34,30 @@ describe.each(deviceNames)("attention on %s, against PyTorch in float64", (devic
     await using file = await openSafetensors(fileURLToPath(goldenPath("attention/attention.safetensors")));
     using device = devices[deviceName]();
     const numbers = async (key: string): Promise<ArrayLike<number>> => decode("f32", await file.read(`${name}.${key}`));
-    const load = async (key: string): Promise<Tensor> => tensor(device, await numbers(key), file.info(`${name}.${key}`).shape);
+    const load = async (key: string): Promise<Tensor> =>
+      tensor(device, await numbers(key), file.info(`${name}.${key}`).shape);
     const [q, k, v, g] = [await load("q"), await load("k"), await load("v"), await load("output_gradient")];
     const [B, S] = k.shape as [number, number];
     expect(S - q.shape[1]!).toBe(queryOffset);
-    const documentStart = documentStarts === null
-      ? null
-      : tensor(device, Array.from({ length: B }, () => documentStarts).flat(), [B, S], "i32");
+    const documentStart =
+      documentStarts === null
+        ? null
+        : tensor(device, Array.from({ length: B }, () => documentStarts).flat(), [B, S], "i32");
 
     const results = scope(() => {
-      const f = (...x: Tensor[]): readonly [Tensor] => [attention(x[0]!, x[1]!, x[2]!, { slidingWindow, documentStart })];
+      const f = (...x: Tensor[]): readonly [Tensor] => [
+        attention(x[0]!, x[1]!, x[2]!, { slidingWindow, documentStart }),
+      ];
       const { y, pull } = pullback(f, [q, k, v]);
       const [dq, dk, dv] = pull([g]);
       return { output: y[0], q_gradient: dq!, k_gradient: dk!, v_gradient: dv! };
     });
     for (const key of ["output", "q_gradient", "k_gradient", "v_gradient"] as const) {
-      const tolerance = Math.max(3e-6, 8 * torchFloat32RelativeError[key]);
-      expect(relativeError(await results[key].read(), await numbers(key)), key).toBeLessThan(tolerance);
+      const truth = await numbers(key);
+      // A query that sees one key has gradient 0, of which rounding leaves a little beside terms of size 1.
+      const rounding = Array.from(truth).every((value) => value === 0) ? 5e-5 : 3e-6;
+      const tolerance = Math.max(rounding, 8 * torchFloat32RelativeError[key]);
+      expect(relativeError(await results[key].read(), truth), key).toBeLessThan(tolerance);
     }
     disposeTree([results, q, k, v, g]);
     documentStart?.dispose();

@@ -6,10 +6,20 @@ import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { attention, KeyValueCache } from "../src/index.ts";
 import { deviceNames, devices } from "./devices.ts";
 
-interface Sizes { readonly B: number; readonly G: number; readonly group: number; readonly D: number; readonly seed: number }
+interface Sizes {
+  readonly B: number;
+  readonly G: number;
+  readonly group: number;
+  readonly D: number;
+  readonly seed: number;
+}
 
 const sizes: fc.Arbitrary<Sizes> = fc.record({
-  B: fc.integer({ min: 1, max: 3 }), G: fc.integer({ min: 1, max: 2 }), group: fc.integer({ min: 1, max: 3 }), D: fc.constantFrom(3, 8, 20), seed: seeds,
+  B: fc.integer({ min: 1, max: 3 }),
+  G: fc.integer({ min: 1, max: 2 }),
+  group: fc.integer({ min: 1, max: 3 }),
+  D: fc.constantFrom(3, 8, 20),
+  seed: seeds,
 });
 
 describe.each(deviceNames)("KeyValueCache on %s", (deviceName) => {
@@ -18,24 +28,37 @@ describe.each(deviceNames)("KeyValueCache on %s", (deviceName) => {
   afterAll(() => device[Symbol.dispose]());
 
   function projections(on: Device, { B, G, group, D, seed }: Sizes, T: number): [q: Tensor, k: Tensor, v: Tensor] {
-    const make = (heads: number, offset: number): Tensor => upload(on, hostTensor("f32", [B, T, heads, D], seed + offset));
+    const make = (heads: number, offset: number): Tensor =>
+      upload(on, hostTensor("f32", [B, T, heads, D], seed + offset));
     return [make(G * group, 0), make(G, 1), make(G, 2)];
   }
 
   /** The text through a cache in pieces of these lengths. */
-  async function inPieces(size: Sizes, pieces: readonly number[], maxPositions: number, slidingWindow: number | null): Promise<ArrayLike<number>> {
+  async function inPieces(
+    size: Sizes,
+    pieces: readonly number[],
+    maxPositions: number,
+    slidingWindow: number | null,
+  ): Promise<ArrayLike<number>> {
     const { B: batch, G: keyValueHeads, D: headDim } = size;
     using cache = new KeyValueCache(device, { batch, keyValueHeads, headDim, maxPositions, slidingWindow });
     const whole = scope(() => {
-      const [q, k, v] = projections(device, size, pieces.reduce((sum, n) => sum + n, 0));
+      const [q, k, v] = projections(
+        device,
+        size,
+        pieces.reduce((sum, n) => sum + n, 0),
+      );
       let at = 0;
-      return concat(pieces.map((n) => {
-        const part = (x: Tensor): Tensor => slice(x, 1, at, at + n);
-        const o = cache.attend(part(q), part(k), part(v));
-        at += n;
-        expect(cache.length).toBe(at);
-        return o;
-      }), 1);
+      return concat(
+        pieces.map((n) => {
+          const part = (x: Tensor): Tensor => slice(x, 1, at, at + n);
+          const o = cache.attend(part(q), part(k), part(v));
+          at += n;
+          expect(cache.length).toBe(at);
+          return o;
+        }),
+        1,
+      );
     });
     const values = await whole.read();
     whole.dispose();
@@ -49,19 +72,40 @@ describe.each(deviceNames)("KeyValueCache on %s", (deviceName) => {
     return values;
   }
 
-  test("pieces of any length give what the whole text gives, for windows below, at and beyond the capacity", async () => {
-    const pieces = fc.array(fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.integer({ min: 0, max: 30 }) }), { minLength: 1, maxLength: 12 })
+  test("pieces of any length give what the whole text gives, for windows below and beyond the capacity", async () => {
+    const pieces = fc
+      .array(
+        fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.integer({ min: 0, max: 30 }) }),
+        { minLength: 1, maxLength: 12 },
+      )
       .filter((lengths) => lengths.some((n) => n > 0));
     const windows = fc.constantFrom(null, 1, 2, 3, 7, 20, 1000);
-    await fc.assert(fc.asyncProperty(sizes, pieces, windows, fc.constantFrom(0, 1, 50), async (size, lengths, slidingWindow, spare) => {
-      const T = lengths.reduce((sum, n) => sum + n, 0);
-      expectClose(await inPieces(size, lengths, T + spare, slidingWindow), await atOnce(size, T, slidingWindow), { rtol: 1e-5, atol: 1e-5 });
-    }), times(40));
+    await fc.assert(
+      fc.asyncProperty(
+        sizes,
+        pieces,
+        windows,
+        fc.constantFrom(0, 1, 50),
+        async (size, lengths, slidingWindow, spare) => {
+          const T = lengths.reduce((sum, n) => sum + n, 0);
+          expectClose(await inPieces(size, lengths, T + spare, slidingWindow), await atOnce(size, T, slidingWindow), {
+            rtol: 1e-5,
+            atol: 1e-5,
+          });
+        },
+      ),
+      times(40),
+    );
   });
 
   test("token by token through a text of many windows", async () => {
     const size = { B: 2, G: 1, group: 2, D: 8, seed: 5 };
-    const values = await inPieces(size, Array.from({ length: 41 }, () => 1), 41, 4);
+    const values = await inPieces(
+      size,
+      Array.from({ length: 41 }, () => 1),
+      41,
+      4,
+    );
     expectClose(values, await atOnce(size, 41, 4), { rtol: 1e-5, atol: 1e-5 });
   });
 
@@ -80,13 +124,20 @@ describe.each(deviceNames)("KeyValueCache on %s", (deviceName) => {
   });
 
   test("more positions than it was made for are refused, and the cache is as before", async () => {
-    using cache = new KeyValueCache(device, { batch: 1, keyValueHeads: 1, headDim: 8, maxPositions: 5, slidingWindow: 2 });
+    using cache = new KeyValueCache(device, {
+      batch: 1,
+      keyValueHeads: 1,
+      headDim: 8,
+      maxPositions: 5,
+      slidingWindow: 2,
+    });
     const size = { B: 1, G: 1, group: 1, D: 8, seed: 7 };
     const [q, k, v] = projections(device, size, 6);
-    const part = (from: number, to: number): Tensor => scope(() => {
-      const of = (x: Tensor): Tensor => slice(x, 1, from, to);
-      return cache.attend(of(q), of(k), of(v));
-    });
+    const part = (from: number, to: number): Tensor =>
+      scope(() => {
+        const of = (x: Tensor): Tensor => slice(x, 1, from, to);
+        return cache.attend(of(q), of(k), of(v));
+      });
     const first = part(0, 4);
     expect(() => part(4, 6)).toThrow("key-value cache: 4 + 2 positions exceed its 5; start a new one");
     expect(cache.length).toBe(4);
@@ -99,8 +150,12 @@ describe.each(deviceNames)("KeyValueCache on %s", (deviceName) => {
 
   test("bf16 keys and values serve bf16 queries", async () => {
     using cache = new KeyValueCache(device, { batch: 1, keyValueHeads: 1, headDim: 8, maxPositions: 5, dtype: "bf16" });
-    const [q, k, v] = [1, 2, 3].map((seed) => upload(device, hostTensor("bf16", [1, 5, 1, 8], seed))) as [Tensor, Tensor, Tensor];
-    const [cached, whole] = [cache.attend(q, k, v), attention(q, k, v)];
+    const [q, k, v] = [1, 2, 3].map((seed) => upload(device, hostTensor("bf16", [1, 5, 1, 8], seed))) as [
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
+    const [cached, whole] = scope(() => [cache.attend(q, k, v), attention(q, k, v)] as const);
     expect(cached.dtype).toBe("bf16");
     expect(await cached.read()).toEqual(await whole.read());
     disposeTree([q, k, v, cached, whole]);

@@ -11,7 +11,8 @@ for (const isa of isasUpTo(best)) {
   for (const threads of [1, 3]) {
     const runs = isa === best ? 20 : 6;
     conformance(`the CPU on ${isa}, ${threads} threads`, () => cpuDevice({ isa, threads }), {
-      runs, cases: [...attentionCases, ...optimCases],
+      runs,
+      cases: [...attentionCases, ...optimCases],
     });
   }
 }

@@ -13,7 +13,7 @@ function runs(command: string): boolean {
   return spawnSync(command, ["--version"], { stdio: "ignore" }).status === 0;
 }
 
-/** Builds the native tests where they are out of date, runs those with this text in their name, and returns what they said. */
+/** Brings the native tests up to date, runs those with this text in their name, and returns what they said. */
 function nativeTests(...options: readonly string[]): string {
   const { status, stdout, stderr } = spawnSync(process.execPath, [script, "--test", ...options], { encoding: "utf8" });
   expect(status, `${stdout}\n${stderr}`).toBe(0);
@@ -35,8 +35,20 @@ const noEmulator = missing.length === 0 ? "" : `: no ${missing.join(", no ")}`;
 
 // The emulator runs one thread at the speed of years ago: what takes it more than some seconds is left to the soak.
 const quick = [
-  "simd", "unary", "where", "iota", "adamw", "rmsNorm", "swiglu", "embedding", "memory", "rope: a position", "linearCrossEntropy",
-  "gemm: NaN", "attention: NaN in keys", "attention: no number",
+  "simd",
+  "unary",
+  "where",
+  "iota",
+  "adamw",
+  "rmsNorm",
+  "swiglu",
+  "embedding",
+  "memory",
+  "rope: a position",
+  "linearCrossEntropy",
+  "gemm: NaN",
+  "attention: NaN in keys",
+  "attention: no number",
 ];
 
 describe.skipIf(noEmulator || best === "neon")(`native tests on emulated NEON${noEmulator}`, () => {

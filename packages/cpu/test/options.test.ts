@@ -36,7 +36,9 @@ test("an instruction set beyond the machine, or none at all, is refused", () => 
   }
   vi.stubEnv("DANU_ISA", "avx1024");
   expect(() => cpuDevice()).toThrow(DanuError);
-  expect(() => cpuDevice()).toThrow('cpu: expected an instruction set of baseline, avx2, avx512, avx512bf16, neon, got "avx1024"');
+  expect(() => cpuDevice()).toThrow(
+    'cpu: expected an instruction set of baseline, avx2, avx512, avx512bf16, neon, got "avx1024"',
+  );
   expect(parseIsa("avx2")).toBe("avx2");
 });
 
@@ -52,7 +54,11 @@ test("threads come from the option, then from DANU_THREADS", () => {
   expect(fromEnvironment.threads).toBe(3);
   using overruled = cpuDevice({ threads: 2 });
   expect(overruled.threads).toBe(2);
-  for (const [text, number] of [["many", "NaN"], ["-1", "-1"], ["1.5", "1.5"]] as const) {
+  for (const [text, number] of [
+    ["many", "NaN"],
+    ["-1", "-1"],
+    ["1.5", "1.5"],
+  ] as const) {
     vi.stubEnv("DANU_THREADS", text);
     expect(() => cpuDevice()).toThrow(`cpu: expected a number of threads, got ${number}`);
   }
@@ -64,7 +70,8 @@ test("a missing binary: the error says which, and how to get it", () => {
   expect(() => loadLibrary(foreign)).toThrow(DeviceError);
   expect(() => loadLibrary(foreign)).toThrow(
     `cpu: found no danu_cpu_${foreign}.so for ${platform}; install @danu/cpu-${platform}, ` +
-      'or run "npm run build" in a checkout with a C++ compiler');
+      'or run "npm run build" in a checkout with a C++ compiler',
+  );
 });
 
 test("the peak of both types is measured, and bf16 is not slower than half of f32", () => {

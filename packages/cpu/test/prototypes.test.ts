@@ -14,7 +14,10 @@ interface Signature {
 
 function typeOf(declaration: string): string {
   if (declaration.includes("*")) return "pointer";
-  return declaration.replaceAll(/_Out_|const/g, "").trim().split(/\s+/)[0]!;
+  return declaration
+    .replaceAll(/_Out_|const/g, "")
+    .trim()
+    .split(/\s+/)[0]!;
 }
 
 function signatureOf(returns: string, parameters: string): Signature {
@@ -36,8 +39,14 @@ function definitions(): Map<string, Signature> {
 
 /** The type that TypeScript gives a value which C declares so. */
 const inTypeScript: Readonly<Record<string, readonly string[]>> = {
-  pointer: ["Queue", "Uint8Array", "BigInt64Array"], uint64_t: ["Address"],
-  int32_t: ["number"], uint32_t: ["number"], int64_t: ["number"], float: ["number"], double: ["number"], void: ["void"],
+  pointer: ["Queue", "Uint8Array", "BigInt64Array"],
+  uint64_t: ["Address"],
+  int32_t: ["number"],
+  uint32_t: ["number"],
+  int64_t: ["number"],
+  float: ["number"],
+  double: ["number"],
+  void: ["void"],
 };
 
 /** Methods of the interface `Prototypes`, as its source declares them. */
@@ -46,7 +55,10 @@ function declarations(): Map<string, Signature> {
   const body = /export interface Prototypes \{([^}]*)\}/.exec(source)![1]!;
   const found = new Map<string, Signature>();
   for (const [, name, parameters, returns] of body.matchAll(/(\w+)\(([^)]*)\):\s*(\w+);/g)) {
-    const types = parameters!.split(",").filter((part) => part.trim() !== "").map((part) => part.split(":")[1]!.trim());
+    const types = parameters!
+      .split(",")
+      .filter((part) => part.trim() !== "")
+      .map((part) => part.split(":")[1]!.trim());
     found.set(name!, { returns: returns!, parameters: types });
   }
   return found;
@@ -67,6 +79,12 @@ test.each(Object.entries(prototypes))("%s: C++, koffi and TypeScript agree", (na
   const typed = declared.get(name)!;
   expect(typed.parameters.length).toBe(bound.parameters.length);
   typed.parameters.forEach((type, i) => expect(inTypeScript[bound.parameters[i]!], `parameter ${i}`).toContain(type));
-  const returned = returns!.startsWith("uint64_t") ? "Address" : returns!.includes("*") ? "Queue" : typeOf(returns!) === "void" ? "void" : "number";
+  const returned = returns!.startsWith("uint64_t")
+    ? "Address"
+    : returns!.includes("*")
+      ? "Queue"
+      : typeOf(returns!) === "void"
+        ? "void"
+        : "number";
   expect(typed.returns).toBe(returned);
 });

@@ -1,5 +1,16 @@
 import {
-  assign, DeviceError, embedding, full, keep, matmul, ones, scope, Tensor, tensor, tensorFromBytes, zeros,
+  assign,
+  DeviceError,
+  embedding,
+  full,
+  keep,
+  matmul,
+  ones,
+  scope,
+  Tensor,
+  tensor,
+  tensorFromBytes,
+  zeros,
 } from "@danu/tensor";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
@@ -38,8 +49,8 @@ describe("a read of queued work", () => {
     const before = x.read();
     assign(x, zero);
     const after = x.read();
-    expect([...await before]).toEqual([1, 2, 3]);
-    expect([...await after]).toEqual([0, 0, 0]);
+    expect([...(await before)]).toEqual([1, 2, 3]);
+    expect([...(await after)]).toEqual([0, 0, 0]);
   });
 
   test("keeps its value when the tensor is freed and its memory used again right after", async () => {
@@ -67,16 +78,19 @@ describe("a read of queued work", () => {
     for (const x of tensors) x.dispose();
   });
 
-  test.each([1, 64, 65, 1_000_000])("a write of %i numbers waits for its turn, and its bytes may change after the call", async (count) => {
-    using x = full(device, [count], 1);
-    keepBusy();
-    using sum = scope(() => matmul(x.view([1, count]), ones(device, [count, 1])));
-    const bytes = new Uint8Array(Float32Array.from({ length: count }, () => 3).buffer);
-    device.write(x.handle, bytes);
-    bytes.fill(0);
-    expect(await sum.item()).toBe(count);
-    expect(new Set(await x.read())).toEqual(new Set([3]));
-  });
+  test.each([1, 64, 65, 1_000_000])(
+    "a write of %i numbers waits for its turn, and its bytes may change after the call",
+    async (count) => {
+      using x = full(device, [count], 1);
+      keepBusy();
+      using sum = scope(() => matmul(x.view([1, count]), ones(device, [count, 1])));
+      const bytes = new Uint8Array(Float32Array.from({ length: count }, () => 3).buffer);
+      device.write(x.handle, bytes);
+      bytes.fill(0);
+      expect(await sum.item()).toBe(count);
+      expect(new Set(await x.read())).toEqual(new Set([3]));
+    },
+  );
 });
 
 describe("failures", () => {
@@ -88,8 +102,10 @@ describe("failures", () => {
       using rows = embedding(ids, table);
       const other = rows.read();
       await expect(other).rejects.toThrow(DeviceError);
-      await expect(other).rejects.toThrow(`cpu: expected an index from 0 to 4, got ${id}; look at the ids or positions`);
-      expect([...await rows.read()], "the row of a wrong id is zero").toEqual([1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1]);
+      await expect(other).rejects.toThrow(
+        `cpu: expected an index from 0 to 4, got ${id}; look at the ids or positions`,
+      );
+      expect([...(await rows.read())], "the row of a wrong id is zero").toEqual([1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1]);
       busyWith.pop()!.dispose();
     }
   });
@@ -98,7 +114,8 @@ describe("failures", () => {
     using x = ones(device, [1_000_000]);
     expect(() => Tensor.empty(device, [2 ** 25, 2 ** 23], "f32")).toThrow(DeviceError);
     expect(() => Tensor.empty(device, [2 ** 25, 2 ** 23], "f32")).toThrow(
-      "cpu: no memory for 1125899906.8 MB beside the 4.0 MB in use; make the batch or the model smaller");
+      "cpu: no memory for 1125899906.8 MB beside the 4.0 MB in use; make the batch or the model smaller",
+    );
     expect(device.liveBuffers).toBe(1);
     expect((await x.read()).length).toBe(1_000_000);
   });

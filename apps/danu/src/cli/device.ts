@@ -1,3 +1,5 @@
+import { setTimeout } from "node:timers/promises";
+
 import { cpuDevice, parseIsa, type CpuDevice } from "@danu/cpu";
 import { DanuError, referenceDevice, type Device } from "@danu/tensor";
 
@@ -45,6 +47,18 @@ export function openDevice(flags: FlagValues<typeof deviceFlags>, io: Io, report
     reporter.note(`computing on the slow reference device, since the CPU device is not usable: ${error.message}`);
     return openReference();
   }
+}
+
+/** Multiply-add rate of the device in FLOP/s, the best of a few short samples, since others may use the machine; null
+ *  where it cannot be measured. */
+export async function measurePeak({ cpu }: OpenDevice, dtype: "f32" | "bf16"): Promise<number | null> {
+  if (cpu === null) return null;
+  let best = 0;
+  for (let sample = 0; sample < 8; sample++) {
+    best = Math.max(best, cpu.peakFlops(dtype, 25));
+    await setTimeout(25);
+  }
+  return best;
 }
 
 /** Opens the fast CPU device. @throws DeviceError */

@@ -2,7 +2,7 @@ import { availableParallelism, cpus, totalmem } from "node:os";
 
 import { bestIsa, isas, isasUpTo, type Isa } from "@danu/cpu";
 
-import { openCpu } from "../cli/device.ts";
+import { measurePeak, openCpu } from "../cli/device.ts";
 import type { Io } from "../cli/io.ts";
 import { findGpus, type GpuReport } from "./gpu.ts";
 import { measureMemoryBandwidth } from "./memory-bandwidth.ts";
@@ -40,7 +40,7 @@ export interface MachineReport {
 /** Looks at the machine and measures what it can do; about a second. */
 export async function inspectMachine(io: Io, threads: number | undefined): Promise<MachineReport> {
   const gpu = await findGpus(io.env);
-  const found = cpuReport(io, threads);
+  const found = await cpuReport(io, threads);
   const cpuDevice = typeof found === "string" ? null : found;
   const total = Math.min(totalmem(), process.constrainedMemory() || Infinity);
   return {
@@ -58,12 +58,12 @@ export async function inspectMachine(io: Io, threads: number | undefined): Promi
   };
 }
 
-function cpuReport(io: Io, threads: number | undefined): CpuDeviceReport | string {
+async function cpuReport(io: Io, threads: number | undefined): Promise<CpuDeviceReport | string> {
   try {
     using open = openCpu(threads, io);
     const { cpu } = open;
     const best = bestIsa();
-    const peakFlops = { f32: cpu.peakFlops("f32", 200), bf16: cpu.peakFlops("bf16", 200) };
+    const peakFlops = { f32: (await measurePeak(open, "f32"))!, bf16: (await measurePeak(open, "bf16"))! };
     return { isa: cpu.isa, bestIsa: best, usableIsas: isasUpTo(best), threads: cpu.threads, peakFlops };
   } catch (error) {
     return (error as Error).message;

@@ -2,7 +2,7 @@ import { join } from "node:path";
 
 import { interruptOnSignals, readRecipe, type RunPaths, type RunSummary, type Sample } from "@danu/train";
 
-import type { OpenDevice } from "../cli/device.ts";
+import { measurePeak, type OpenDevice } from "../cli/device.ts";
 import type { Reporter } from "../cli/reporter.ts";
 import { completeText } from "../model/continue-text.ts";
 import { saveModel } from "../model/save-model.ts";
@@ -74,7 +74,7 @@ async function workIn(
 ): Promise<PretrainResult> {
   const { recipe, parts, signal } = run;
   const files = await tokenizerFilesFor(tokenizer, recipe.model);
-  const peakFlops = device.cpu?.peakFlops(recipe.dtype) ?? null;
+  const peakFlops = await measurePeak(device, recipe.dtype);
   announceRun({ run, device, peakFlops, reporter });
   const report = (sample: Sample | null): Promise<void> => writeRunReport(paths, recipe, sample);
   const summary = await trainRun({ run, paths, files, device, peakFlops, reporter }).catch(async (error: unknown) => {
