@@ -2,6 +2,7 @@ export { Decoder, type DecoderInput, type DecoderOptions } from "./decoder/decod
 export {
   huggingFaceNames, initialize, mapParameters, parameterShapes, type BlockParameters, type DecoderParameters,
 } from "./decoder/parameters.ts";
+export { GenerationError } from "./generate/errors.ts";
 export { generate, type GenerateOptions } from "./generate/generate.ts";
 export { sample, type SamplingOptions } from "./generate/sample.ts";
 export { loadParameters, parameterSources } from "./decoder/weights.ts";

@@ -1,6 +1,6 @@
 import { AdamW, clipScale, type AdamWOptions } from "@danu/optim";
 import {
-  accumulateGrad, addInto, assign, cast, disposeTree, keep, leavesOf, mapTree, scope, Tensor, valueAndGrad,
+  accumulateGrad, addInto, assign, cast, disposeTree, keep, leavesOf, mapTree, scope, Tensor, UsageError, valueAndGrad,
   type DType, type MapTree,
 } from "@danu/tensor";
 
@@ -116,7 +116,7 @@ export class Trainer<P, B> implements Disposable {
 
   #accumulate(batches: readonly B[], scale: number): { loss: Tensor; gradients: MapTree<P, Tensor> } {
     const [first, ...others] = batches;
-    if (first === undefined) throw new RangeError("trainer: expected at least one micro-batch");
+    if (first === undefined) throw new UsageError("trainer: expected at least one micro-batch, got none");
     const [loss, raw] = scope(() => valueAndGrad(this.#options.loss)(this.compute, first, scale));
     const gradients = mapTree(raw, (g) => cast(g, "f32")) as unknown as MapTree<P, Tensor>;
     for (const batch of others) {

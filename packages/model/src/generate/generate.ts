@@ -3,6 +3,7 @@ import { reshape, scope, slice, tensor, type Tensor } from "@danu/tensor";
 import type { Decoder } from "../decoder/decoder.ts";
 import type { DecoderParameters } from "../decoder/parameters.ts";
 import { Random } from "../random.ts";
+import { GenerationError } from "./errors.ts";
 import { checkSampling, sample, type SamplingOptions } from "./sample.ts";
 
 /** How a text is continued. */
@@ -22,7 +23,7 @@ const promptPiece = 512;
 
 /** Continues a text, token by token.
  *  @param prompt ids, at least one  @returns the ids added, each as soon as it is known
- *  @throws RangeError when the prompt is empty, an id is not in the vocabulary, or an option is out of range */
+ *  @throws GenerationError when the prompt is empty, an id is not in the vocabulary, or an option is out of range */
 export async function* generate(
   decoder: Decoder, params: DecoderParameters, prompt: ArrayLike<number>, options: GenerateOptions,
 ): AsyncGenerator<number, void, undefined> {
@@ -48,12 +49,12 @@ export async function* generate(
 
 function checkPrompt(decoder: Decoder, prompt: ArrayLike<number>): void {
   const { vocabularySize } = decoder.config;
-  if (prompt.length === 0) throw new RangeError("generate: expected a prompt of at least one token, got none");
+  if (prompt.length === 0) throw new GenerationError("generate: expected a prompt of at least one token, got none");
   if (prompt.length > decoder.positions) {
-    throw new RangeError(`generate: expected a prompt of at most ${decoder.positions} tokens, got ${prompt.length}`);
+    throw new GenerationError(`generate: expected a prompt of at most ${decoder.positions} tokens, got ${prompt.length}`);
   }
   const wrong = Array.from(prompt).find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabularySize));
-  if (wrong !== undefined) throw new RangeError(`generate: expected token ids from 0 to ${vocabularySize - 1}, got ${wrong}`);
+  if (wrong !== undefined) throw new GenerationError(`generate: expected token ids from 0 to ${vocabularySize - 1}, got ${wrong}`);
 }
 
 type Caches = ReturnType<Decoder["caches"]>;

@@ -1,4 +1,5 @@
 import type { Random } from "../random.ts";
+import { GenerationError } from "./errors.ts";
 
 /** How the next token is chosen from its scores. */
 export interface SamplingOptions {
@@ -12,10 +13,10 @@ export interface SamplingOptions {
   readonly repetitionPenalty?: number;
 }
 
-/** Checks the ranges of sampling options. @throws RangeError naming the option, its range and the value */
+/** Checks the ranges of sampling options. @throws GenerationError naming the option, its range and the value */
 export function checkSampling({ temperature = 1, topK = 0, topP = 1, repetitionPenalty = 1 }: SamplingOptions): void {
   const check = (name: string, ok: boolean, expected: string, value: number): void => {
-    if (!ok) throw new RangeError(`generate: expected ${name} ${expected}, got ${value}`);
+    if (!ok) throw new GenerationError(`generate: expected ${name} ${expected}, got ${value}`);
   };
   check("temperature", temperature >= 0 && temperature <= 100, "from 0 to 100", temperature);
   check("topK", Number.isInteger(topK) && topK >= 0, "to be a whole number of at least 0", topK);

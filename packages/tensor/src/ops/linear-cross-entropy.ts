@@ -93,7 +93,7 @@ function losses(x: Tensor, weight: Tensor, targets: Tensor): Tensor {
 }
 
 /** Cross-entropy of a linear head, summed over the tokens: `scale · Σ (log Σ exp(logits) − logits[target])` with
- *  `logits = x · weightᵀ` in f32. The `[N, V]` logits are never in memory as a whole.
+ *  `logits = x · weightᵀ` in f32. A fast device forms the `[N, V]` logits a few rows at a time.
  *
  *  Under a tape, the gradients are computed in the same pass and only scaled later; they cannot be differentiated again.
  *  @param x `[N, C]`  @param weight `[V, C]`, dtype of x  @param targets i32 `[N]`; −100 carries no loss
