@@ -47,11 +47,12 @@ function works(command) {
 }
 
 function findCompiler(cross) {
-  const candidates = cross ? ["aarch64-linux-gnu-g++"] : process.env.CXX ? [process.env.CXX] : ["c++", "g++", "clang++"];
+  const native = process.env.CXX ? [process.env.CXX] : ["c++", "g++", "clang++"];
+  const candidates = cross ? ["aarch64-linux-gnu-g++"] : native;
   const found = candidates.find(works);
   if (found === undefined) {
     throw new BuildError(
-      `no C++ compiler: expected ${candidates.join(", ")} to run; install g++ 11 or newer (or clang 15), or set CXX`,
+      `no C++ compiler: expected ${candidates.join(", ")} to run; install g++ 12 or newer (or clang 15), or set CXX`,
     );
   }
   return found;
@@ -171,7 +172,10 @@ async function compileAll(build, withTests) {
   sources.sort((a, b) => statSync(b).size - statSync(a).size);
   const objectOf = (set, source) => join(build.objects, set.name, relative(nativeFolder, source)).replace(/cpp$/, "o");
   const jobs = sources.flatMap((source) =>
-    sets.map((set) => () => compileSource(build.compiler, [...build.flags, ...set.flags], source, objectOf(set, source))),
+    sets.map((set) => {
+      const flags = [...build.flags, ...set.flags];
+      return () => compileSource(build.compiler, flags, source, objectOf(set, source));
+    }),
   );
   await runAll(jobs);
   return (set) => sources.map((source) => objectOf(set, source));

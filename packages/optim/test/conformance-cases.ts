@@ -53,7 +53,8 @@ function largestTerms([param, gradient, mean, variance, scale]: AdamWHost, attrs
   const factor = scale?.values[0] ?? 1;
   param.values.forEach((p, i) => {
     const g = Math.abs(gradient.values[i]! * factor);
-    const m = beta1 * Math.abs(mean.values[i]!) + (1 - beta1) * g;
+    // As large as in m + (1 − β₁)(g − m), which PyTorch and kernels form; with a small β₁ most of m cancels there.
+    const m = Math.abs(mean.values[i]!) + (1 - beta1) * g;
     const v = beta2 * variance.values[i]! + (1 - beta2) * g * g;
     const denominator = Math.sqrt(v / (1 - beta2 ** step)) + eps;
     const terms = [m, v, Math.abs(p) + (learningRate / (1 - beta1 ** step)) * (m / denominator)];

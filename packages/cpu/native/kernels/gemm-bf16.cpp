@@ -1,5 +1,5 @@
+#include "gemm-cut.h"
 #include "gemm-few.h"
-#include "gemm-packed.h"
 
 namespace danu {
 

@@ -46,9 +46,10 @@ using FewFunction = void (*)(const In*, int64_t, const In*, int64_t, int64_t, fl
 /// Columns [first, end) of all rows of one product.
 template <class Step, class In, class Out>
 void multiplyFewTile(const Gemm& g, int64_t product, int64_t first, int64_t end) {
-  static constexpr FewFunction<Step, In> byRows[2][4] = {
-      {multiplyFew<Step, In, 1, 1>, multiplyFew<Step, In, 2, 1>, multiplyFew<Step, In, 3, 1>, multiplyFew<Step, In, 4, 1>},
-      {multiplyFew<Step, In, 1, 4>, multiplyFew<Step, In, 2, 4>, multiplyFew<Step, In, 3, 4>, multiplyFew<Step, In, 4, 4>}};
+  static constexpr FewFunction<Step, In> single[] = {multiplyFew<Step, In, 1, 1>, multiplyFew<Step, In, 2, 1>,
+                                                     multiplyFew<Step, In, 3, 1>, multiplyFew<Step, In, 4, 1>};
+  static constexpr FewFunction<Step, In> fourfold[] = {multiplyFew<Step, In, 1, 4>, multiplyFew<Step, In, 2, 4>,
+                                                       multiplyFew<Step, In, 3, 4>, multiplyFew<Step, In, 4, 4>};
   const In* a = (const In*)g.a + product * g.strideA;
   const In* b = (const In*)g.b + product * g.strideB;
   Out* c = (Out*)g.c + product * g.strideC;
@@ -58,7 +59,8 @@ void multiplyFewTile(const Gemm& g, int64_t product, int64_t first, int64_t end)
     for (int64_t row = 0; row < g.m; row += 4) {
       const int64_t rows = std::min(int64_t(4), g.m - row);
       float products[16];
-      byRows[columns == 4][rows - 1](a + row * g.lda, g.lda, b + column * g.ldb, g.ldb, g.k, products);
+      const FewFunction<Step, In> multiply = (columns == 4 ? fourfold : single)[rows - 1];
+      multiply(a + row * g.lda, g.lda, b + column * g.ldb, g.ldb, g.k, products);
       for (int64_t i = 0; i < rows; i++) {
         for (int64_t j = 0; j < columns; j++) {
           Out& to = c[(row + i) * g.ldc + column + j];
@@ -75,7 +77,8 @@ void multiplyFewTile(const Gemm& g, int64_t product, int64_t first, int64_t end)
 
 template <class Step, class In>
 bool gemmFewRows(Queue& q, const Gemm& g) {
-  const int64_t columnsEach = std::clamp(bytesOfFewTile / (g.k * int64_t(sizeof(In))) / 4 * 4, int64_t(4), int64_t(1024));
+  const int64_t bytesOfColumn = g.k * int64_t(sizeof(In));
+  const int64_t columnsEach = std::clamp(bytesOfFewTile / bytesOfColumn / 4 * 4, int64_t(4), int64_t(1024));
   const int64_t tiles = ceilDivide(g.n, columnsEach);
   submit(q, int(tiles * g.batch), [=](int tile) {
     const int64_t first = tile % tiles * columnsEach, end = std::min(first + columnsEach, g.n);

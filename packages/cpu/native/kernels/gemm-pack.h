@@ -155,8 +155,8 @@ void packAcrossK(Strip<T>* strips, int count, int64_t stride, int64_t positions)
 
 /// Copies rows along k as they are: row r, position p at `source[r * stride + p]`; target [rows][targetStride].
 template <class Step, class T>
-void packRows(const T* source, int64_t stride, int64_t rows, int64_t positions, uint32_t* target,
-              int64_t targetStride) {
+void packAlongRows(const T* source, int64_t stride, int64_t rows, int64_t positions, uint32_t* target,
+                   int64_t targetStride) {
   const int64_t steps = ceilDivide(positions, Step::depth);
   for (int64_t row = 0; row < rows; row++) {
     const T* from = source + row * stride;

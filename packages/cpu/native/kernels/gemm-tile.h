@@ -1,7 +1,7 @@
 // The innermost tile of a matrix product: up to tileRows x (1 or 2) vectors of sums held in registers.
 //
-// A step multiplies one 4-byte element of A, broadcast, with a vector of 4-byte elements of B. An element is one f32, or
-// two neighbours in k of bf16, which AVX-512 BF16 multiplies and adds in one instruction: the same loop serves both.
+// A step multiplies one 4-byte element of A, broadcast, with a vector of 4-byte elements of B. An element is one f32,
+// or two neighbours in k of bf16, which AVX-512 BF16 multiplies and adds at once: the same loop serves both.
 #pragma once
 
 #include <array>

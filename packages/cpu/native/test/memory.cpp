@@ -16,7 +16,8 @@ DANU_TEST(testBlocks, "memory: blocks never overlap and keep their bytes") {
   };
   std::map<char*, Out> out;
   auto check = [](char* block, const Out& o) {
-    return uint8_t(block[0]) == o.mark && uint8_t(block[o.bytes / 2]) == o.mark && uint8_t(block[o.bytes - 1]) == o.mark;
+    const char mark = char(o.mark);
+    return block[0] == mark && block[o.bytes / 2] == mark && block[o.bytes - 1] == mark;
   };
   for (int step = 0; step < 20000; step++) {
     if (out.size() < 200 && random.chance(55)) {

@@ -32,7 +32,8 @@ DANU_TEST(testOrder, "queue: tasks run in order, every tile once") {
     q.wait();
     expect(q.idle(), "idle after wait");
     for (int i = 0; i < width; i++) {
-      expect(cells[i] == tasks && wrong[i] == 0, "threads %d cell %d: %d, wrong %ld", threads, i, cells[i], long(wrong[i]));
+      bool right = cells[i] == tasks && wrong[i] == 0;
+      expect(right, "threads %d cell %d: %d, wrong %ld", threads, i, cells[i], long(wrong[i]));
     }
   }
 }
