@@ -74,7 +74,7 @@ test("a missing binary: the error says which, and how to get it", () => {
   );
 });
 
-test("the peak of both types is measured, and bf16 is not slower than half of f32", () => {
+test("the peak of both types is measured", () => {
   using device = cpuDevice({ threads: 1 });
   const [f32, bf16] = [device.peakFlops("f32", 5), device.peakFlops("bf16", 5)];
   expect(f32).toBeGreaterThan(1e8);

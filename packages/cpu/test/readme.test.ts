@@ -26,7 +26,7 @@ async function printed(): Promise<unknown[][]> {
 
 test("the example prints the loss and the gradient it claims", async () => {
   const [isa, threads, loss, gradient] = (await printed())[0] as [string, number, number, Float32Array];
-  expect(isa).toBe(subject.bestIsa());
+  expect(subject.isas).toContain(isa);
   expect(threads).toBeGreaterThan(0);
   expect(loss).toBeCloseTo(6.5536, 4);
   expect(gradient.length).toBe(2560);
