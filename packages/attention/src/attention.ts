@@ -1,6 +1,6 @@
 import {
   broadcastTo, cast, defineOp, dims, DTypeError, exp, formatShape, full, iota, less, lessEqual, logSumExp, matmul, mul, permute,
-  pullback, reshape, run, ShapeError, slice, sub, where,
+  pullback, reshape, run, scope, ShapeError, slice, sub, where,
   type Op, type Tensor,
 } from "@danu/tensor";
 
@@ -115,5 +115,5 @@ export interface AttentionOptions extends Partial<AttentionAttrs> {
  *  @throws ShapeError when shapes do not fit, DTypeError when types differ */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
   const { scale = 1 / Math.sqrt(q.shape[3] ?? 1), slidingWindow = null, keyLength = null, documentStart = null } = options;
-  return run(attentionOp, [q, k, v, documentStart], { scale, slidingWindow, keyLength })[0];
+  return scope(() => run(attentionOp, [q, k, v, documentStart], { scale, slidingWindow, keyLength })[0]);
 }

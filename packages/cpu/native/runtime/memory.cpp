@@ -86,10 +86,17 @@ struct Memory::Block {
 
 Memory::Memory() {
   // Addresses cost nothing; four times the machine's memory leaves room for what fragmentation strands.
-  size_t wanted = roundUp(physicalBytes() * 4, hugePage);
-  for (; wanted >= hugePage * 8; wanted = roundUp(wanted / 2, hugePage)) {
+  const size_t most = roundUp(physicalBytes() * 4, hugePage);
+  for (size_t wanted = most; wanted >= hugePage * 8; wanted = roundUp(wanted / 2, hugePage)) {
     void* start = mmap(nullptr, wanted, PROT_NONE, reservationFlags(), -1, 0);
     if (start == MAP_FAILED) continue;
+    if (wanted < most) {
+      // Addresses are limited here: half of what fits is left to thread stacks and everything else.
+      munmap(start, wanted);
+      wanted = roundUp(wanted / 2, hugePage);
+      start = mmap(nullptr, wanted, PROT_NONE, reservationFlags(), -1, 0);
+      if (start == MAP_FAILED) continue;
+    }
     reservation_ = static_cast<char*>(start);
     reservedBytes_ = wanted;
     base_ = reinterpret_cast<char*>(roundUp(reinterpret_cast<uintptr_t>(start), hugePage));

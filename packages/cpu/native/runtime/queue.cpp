@@ -48,11 +48,20 @@ void* workerScratch() { return scratchOfThisWorker; }
 Queue::Queue(int threads) : ring_(capacity) {
   int count = threads > 0 ? threads : usableCores();
   workers_.reserve(size_t(count));
-  for (int i = 0; i < count; i++) workers_.emplace_back([this] { work(); });
+  try {
+    for (int i = 0; i < count; i++) workers_.emplace_back([this] { work(); });
+  } catch (...) {
+    joinWorkers();
+    throw;
+  }
 }
 
 Queue::~Queue() {
   wait();
+  joinWorkers();
+}
+
+void Queue::joinWorkers() {
   stopping_.store(true, std::memory_order_seq_cst);
   signal_.fetch_add(1, std::memory_order_seq_cst);
   unpark(signal_, threads());

@@ -90,6 +90,7 @@ class Queue {
   bool spin();
   void sleep();
   void wakeWorkers(int count);
+  void joinWorkers();
 
   // Sequence number of the current task in the upper half, next tile of it in the lower.
   alignas(64) std::atomic<uint64_t> ticket_{0};

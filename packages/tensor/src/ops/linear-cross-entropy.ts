@@ -2,6 +2,7 @@ import { isFloat } from "../dtype.ts";
 import { DTypeError, ShapeError } from "../errors.ts";
 import { pullback } from "../grad.ts";
 import { defineOp, run, type Op } from "../op.ts";
+import { scope } from "../scope.ts";
 import { formatShape } from "../shape.ts";
 import { isTracked } from "../tape.ts";
 import type { Tensor } from "../tensor.ts";
@@ -100,8 +101,10 @@ function losses(x: Tensor, weight: Tensor, targets: Tensor): Tensor {
  *  @param scale factor of the sum, 1 by default  @returns f32 `[]`, in nats
  *  @throws DeviceError at the next read when a target is neither −100 nor in `[0, V)` */
 export function linearCrossEntropy(x: Tensor, weight: Tensor, targets: Tensor, { scale = 1 }: Partial<LossAttrs> = {}): Tensor {
-  if (isTracked(x) || isTracked(weight)) return run(linearCrossEntropyOp, [x, weight, targets], { scale })[0];
-  return mul(sum(tokenLosses(x, weight, targets)), scale);
+  if (isTracked(x) || isTracked(weight)) {
+    return scope(() => run(linearCrossEntropyOp, [x, weight, targets], { scale })[0]);
+  }
+  return scope(() => mul(sum(tokenLosses(x, weight, targets)), scale));
 }
 
 /** Cross-entropy of every token of a linear head, in nats; 0 where the target is −100. Has no gradient.

@@ -2,6 +2,7 @@ import { isFloat } from "../dtype.ts";
 import { DTypeError, ShapeError } from "../errors.ts";
 import { pullback } from "../grad.ts";
 import { defineOp, run, type Op } from "../op.ts";
+import { scope } from "../scope.ts";
 import { formatShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { add } from "./add.ts";
@@ -60,5 +61,5 @@ export const rmsNormGradOp: Op<
  *  @param x `[..., C]`  @param weight `[C]`, dtype of x  @param eps added under the root, same unit as x²
  *  @returns `[..., C]`, dtype of x  @throws ShapeError if the weight is not `[C]` */
 export function rmsNorm(x: Tensor, weight: Tensor, eps = 1e-5): Tensor {
-  return run(rmsNormOp, [x, weight], { eps })[0];
+  return scope(() => run(rmsNormOp, [x, weight], { eps })[0]);
 }
