@@ -6,11 +6,11 @@
 namespace danu {
 
 constexpr int64_t slabSteps = 1024;                    // steps of k packed at once
-constexpr int64_t slabSize = int64_t(512) << 10;       // elements of B packed at once, in memory used again and again
+constexpr int64_t slabSize = int64_t(1) << 20;       // elements of B packed at once, in memory used again and again
 constexpr int64_t batchSize = int64_t(2) << 20;        // the same for the many products of a batch
 constexpr int64_t workOfTile = int64_t(8) << 20;       // multiplications of elements: about 70 µs of AVX-512
 constexpr int64_t leastWorkOfTile = int64_t(2) << 20;  // where that would make fewer than eight tiles
-constexpr int64_t tilesOfThread = 12;                  // wanted at most
+constexpr int64_t tilesOfThread = 16;                  // wanted at most
 
 /// Whether tiles can read rows of A where they lie: whole elements, and rows that do not fall on the same cache sets.
 template <class Step, class In>
