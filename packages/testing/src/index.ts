@@ -11,6 +11,7 @@ export {
 export { normal, randomSource } from "./random.ts";
 export { ordinals } from "./ulps.ts";
 export { expectClose, type Closeness } from "./expect-close.ts";
+export { runExample } from "./run-example.ts";
 export { gradcheck, type GradcheckOptions } from "./gradcheck.ts";
 export {
   goldenAdamw,
