@@ -1,5 +1,11 @@
 /** What went wrong: the file, a model of a kind that is not read here, or an argument of the caller. */
-export type TokenizerErrorCode = "malformed-model" | "unsupported-model" | "id-out-of-range" | "missing-special-token";
+export type TokenizerErrorCode =
+  | "malformed-model"
+  | "unsupported-model"
+  | "id-out-of-range"
+  | "missing-special-token"
+  | "text-too-long"
+  | "bad-option";
 
 /** The one error that this package throws; its message says what was expected, what came, and what to do. */
 export class TokenizerError extends Error {

@@ -1,4 +1,5 @@
 export { TokenizerError, type TokenizerErrorCode } from "./errors.ts";
-export { loadTokenizer } from "./load.ts";
+export { loadTokenizer, type TokenizerFiles } from "./load.ts";
 export type { StreamDecoder } from "./decode/stream.ts";
-export type { DecodeOptions, EncodeOptions, Tokenizer } from "./tokenizer.ts";
+export type { TextRange } from "./text/added-tokens.ts";
+export type { DecodeOptions, EncodeOptions, Encoding, OffsetUnit, Tokenizer } from "./tokenizer.ts";

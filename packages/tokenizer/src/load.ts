@@ -1,22 +1,40 @@
 import { TokenizerError } from "./errors.ts";
 import { parseModel } from "./sentencepiece/model.ts";
-import { SentencePieceTokenizer } from "./sentencepiece/tokenizer.ts";
+import { sentencePieceTokenizer } from "./sentencepiece/tokenizer.ts";
+import type { TokenizerSettings } from "./settings.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 const OPENING_BRACE = 0x7b;
 
-/** Reads a tokenizer file, recognised by its content: at present a SentencePiece `.model` of type BPE.
- *  @param bytes the whole file
- *  @throws TokenizerError `malformed-model` if the file breaks its format, `unsupported-model` if it is of another
- *  kind */
-export function loadTokenizer(bytes: Uint8Array): Tokenizer {
-  if (looksLikeJson(bytes)) {
+/** The files of a tokenizer, as bytes. */
+export interface TokenizerFiles {
+  /** A SentencePiece `.model` or a `tokenizer.json`. */
+  readonly model: Uint8Array;
+  /** `tokenizer_config.json` */
+  readonly config?: Uint8Array;
+  /** `special_tokens_map.json` */
+  readonly specialTokensMap?: Uint8Array;
+  /** `added_tokens.json` */
+  readonly addedTokens?: Uint8Array;
+}
+
+/** Reads a tokenizer; which of the formats it is shows in its content.
+ *  @param files the whole vocabulary file, or that with the small files beside it
+ *  @throws TokenizerError `malformed-model` if a file breaks its format, `unsupported-model` if it is of another kind */
+export function loadTokenizer(files: Uint8Array | TokenizerFiles): Tokenizer {
+  const { model, ...beside } = files instanceof Uint8Array ? { model: files } : files;
+  const settings: TokenizerSettings = readSettings(beside);
+  if (looksLikeJson(model)) {
     throw new TokenizerError(
       "unsupported-model",
       "expected a SentencePiece .model, got JSON: pass the tokenizer.model that lies beside tokenizer.json",
     );
   }
-  return new SentencePieceTokenizer(parseModel(bytes));
+  return sentencePieceTokenizer(parseModel(model), settings);
+}
+
+function readSettings(_files: Omit<TokenizerFiles, "model">): TokenizerSettings {
+  return {};
 }
 
 /** No model starts with a brace: as protobuf it would open a group, which the format does not use. */

@@ -25,3 +25,18 @@ export class IdBuffer {
     this.values[this.length++] = id;
   }
 }
+
+/** Which bytes each id of an {@link IdBuffer} came from. */
+export class RangeBuffer {
+  readonly starts: IdBuffer = new IdBuffer();
+  readonly ends: IdBuffer = new IdBuffer();
+
+  /** Shares `[start, end)` among `count` ids: equal parts where it has a byte for each, else they overlap. */
+  share(start: number, end: number, count: number): void {
+    const length = end - start;
+    for (let k = 0; k < count; k++) {
+      this.starts.push(start + Math.floor((k * length) / count));
+      this.ends.push(start + Math.ceil(((k + 1) * length) / count));
+    }
+  }
+}

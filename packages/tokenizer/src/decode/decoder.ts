@@ -12,8 +12,10 @@ export interface Surfaces {
   readonly isByte: Uint8Array;
   /** `[V]`, 1 for a piece whose first character is a space that may be the dummy one. */
   readonly startsWithSpace: Uint8Array;
-  /** `[2 V]`, start and end of each id's surface in `bytes`. */
-  rangesFor(skipSpecial: boolean): Uint32Array;
+  /** `[2 V]`, start and end of each id's surface in `bytes`; special ids have none. */
+  readonly ranges: Uint32Array;
+  /** `[2 V]`, the same with special ids spelled. */
+  readonly spelledRanges: Uint32Array;
 }
 
 /** How spaces at the start of the text are undone. */
@@ -64,7 +66,7 @@ export class Decoder {
   /** Adds the bytes of `ids` to `state`; nothing is added if one of them is out of range. */
   append(state: DecodeState, ids: ArrayLike<number>, skipSpecial: boolean): void {
     const { isByte, bytes } = this.#surfaces;
-    const ranges = this.#surfaces.rangesFor(skipSpecial);
+    const ranges = skipSpecial ? this.#surfaces.ranges : this.#surfaces.spelledRanges;
     this.#reserve(state, ids, ranges);
     const target = state.bytes;
     let length = state.length;

@@ -1,55 +1,60 @@
 import type { Surfaces } from "../decode/decoder.ts";
+import type { AddedToken } from "../text/added-tokens.ts";
 import { Kind, type SentencePieceModel } from "./model.ts";
 import { SPACE, UNMATCHED_SPACE, type Vocabulary } from "./vocabulary.ts";
 
-/** The bytes that each piece of a SentencePiece model decodes to. */
-export class SurfaceTable implements Surfaces {
-  readonly bytes: Uint8Array;
-  /** `[2 V]` start and end in `bytes` of each id, special pieces left out as sentencepiece does. */
-  readonly ranges: Uint32Array;
-  readonly #spelledRanges: Uint32Array;
-  readonly isByte: Uint8Array;
-  readonly startsWithSpace: Uint8Array;
-
-  constructor(model: SentencePieceModel, vocabulary: Vocabulary) {
-    const { table, kinds, size } = vocabulary;
-    const blobEnd = table.offsets[size]!;
-    const unknown = new TextEncoder().encode(model.trainer.unkSurface);
-    this.bytes = new Uint8Array(blobEnd + 256 + unknown.length);
-    this.bytes.set(table.blob.subarray(0, blobEnd));
-    for (let i = 0; i < blobEnd; i++) if (this.bytes[i] === UNMATCHED_SPACE) this.bytes[i] = SPACE;
-    for (let byte = 0; byte < 256; byte++) this.bytes[blobEnd + byte] = byte;
-    this.bytes.set(unknown, blobEnd + 256);
-    this.ranges = new Uint32Array(size * 2);
-    this.isByte = new Uint8Array(size);
-    this.startsWithSpace = new Uint8Array(size);
-    for (let id = 0; id < size; id++) {
-      this.ranges[2 * id] = table.offsets[id]!;
-      this.ranges[2 * id + 1] = table.offsets[id + 1]!;
-    }
-    this.#spelledRanges = this.ranges.slice();
-    for (let id = 0; id < size; id++) {
-      const kind = kinds[id]!;
-      if (kind === Kind.normal || kind === Kind.userDefined) {
-        this.startsWithSpace[id] = table.blob[table.offsets[id]!] === SPACE ? 1 : 0;
-      } else if (kind === Kind.control) {
-        this.ranges[2 * id + 1] = this.ranges[2 * id]!;
-      } else if (kind === Kind.unknown) {
-        this.ranges[2 * id] = blobEnd + 256;
-        this.ranges[2 * id + 1] = this.bytes.length;
-      }
-    }
-    vocabulary.byteIds.forEach((id, byte) => {
-      if (kinds[id] !== Kind.byte) return;
-      this.isByte[id] = 1;
-      for (const ranges of [this.ranges, this.#spelledRanges]) {
-        ranges[2 * id] = blobEnd + byte;
-        ranges[2 * id + 1] = blobEnd + byte + 1;
-      }
-    });
+/** The bytes that each id of a SentencePiece model decodes to. @param beyond tokens with ids after the pieces */
+export function surfacesOf(
+  model: SentencePieceModel,
+  vocabulary: Vocabulary,
+  beyond: readonly AddedToken[],
+): Surfaces {
+  const { table, kinds, size } = vocabulary;
+  const blobEnd = table.offsets[size]!;
+  const unknown = utf8.encode(model.trainer.unkSurface);
+  const added = beyond.map((token) => ({ token, spelling: utf8.encode(token.content) }));
+  const unknownEnd = blobEnd + 256 + unknown.length;
+  const bytes = new Uint8Array(added.reduce((sum, { spelling }) => sum + spelling.length, unknownEnd));
+  bytes.set(table.blob.subarray(0, blobEnd));
+  for (let i = 0; i < blobEnd; i++) if (bytes[i] === UNMATCHED_SPACE) bytes[i] = SPACE;
+  for (let byte = 0; byte < 256; byte++) bytes[blobEnd + byte] = byte;
+  bytes.set(unknown, blobEnd + 256);
+  const all = size + beyond.length;
+  const spelledRanges = new Uint32Array(all * 2);
+  const isByte = new Uint8Array(all);
+  const startsWithSpace = new Uint8Array(all);
+  for (let id = 0; id < size; id++) {
+    spelledRanges[2 * id] = table.offsets[id]!;
+    spelledRanges[2 * id + 1] = table.offsets[id + 1]!;
   }
-
-  rangesFor(skipSpecial: boolean): Uint32Array {
-    return skipSpecial ? this.ranges : this.#spelledRanges;
+  vocabulary.byteIds.forEach((id, byte) => {
+    if (kinds[id] !== Kind.byte) return;
+    isByte[id] = 1;
+    spelledRanges[2 * id] = blobEnd + byte;
+    spelledRanges[2 * id + 1] = blobEnd + byte + 1;
+  });
+  let at = unknownEnd;
+  added.forEach(({ spelling }, i) => {
+    bytes.set(spelling, at);
+    spelledRanges[2 * (size + i)] = at;
+    spelledRanges[2 * (size + i) + 1] = at += spelling.length;
+  });
+  const ranges = spelledRanges.slice();
+  for (let id = 0; id < size; id++) {
+    const kind = kinds[id]!;
+    if (kind === Kind.normal || kind === Kind.userDefined) {
+      startsWithSpace[id] = table.blob[table.offsets[id]!] === SPACE ? 1 : 0;
+    } else if (kind === Kind.control) {
+      ranges[2 * id + 1] = ranges[2 * id]!;
+    } else if (kind === Kind.unknown) {
+      ranges[2 * id] = blobEnd + 256;
+      ranges[2 * id + 1] = unknownEnd;
+    }
   }
+  added.forEach(({ token }, i) => {
+    if (token.special) ranges[2 * (size + i) + 1] = ranges[2 * (size + i)]!;
+  });
+  return { bytes, isByte, startsWithSpace, ranges, spelledRanges };
 }
+
+const utf8 = new TextEncoder();

@@ -1,161 +1,86 @@
 import { BpeEncoder } from "../bpe/encoder.ts";
-import { IdBuffer } from "../bpe/id-buffer.ts";
-import { Decoder } from "../decode/decoder.ts";
-import { StreamDecoder } from "../decode/stream.ts";
+import { BpeTokenizer } from "../bpe-tokenizer.ts";
 import { TokenizerError } from "../errors.ts";
-import { LiteralMatcher } from "../literal-matcher.ts";
-import type { DecodeOptions, EncodeOptions, Tokenizer } from "../tokenizer.ts";
+import type { TokenizerSettings } from "../settings.ts";
+import { type AddedToken, AddedTokens } from "../text/added-tokens.ts";
 import { Kind, type SentencePieceModel, spellingOf } from "./model.ts";
-import { normalize } from "./normalize.ts";
-import { SurfaceTable } from "./surfaces.ts";
-import { SPACE, Vocabulary } from "./vocabulary.ts";
+import { SentencePieceNormalizer } from "./normalize.ts";
+import { surfacesOf } from "./surfaces.ts";
+import { Vocabulary } from "./vocabulary.ts";
 
-/** Bytes of UTF-8 that one UTF-16 code unit needs at most. */
-const BYTES_PER_UNIT = 3;
-/** Scratch memory above this many bytes is given back after the call that needed it. */
-const KEPT_SCRATCH = 1 << 24;
-const utf8 = new TextEncoder();
-
-/** A SentencePiece BPE model: the ids of Google's sentencepiece for every text. */
-export class SentencePieceTokenizer implements Tokenizer {
-  readonly vocabularySize: number;
-  readonly bosId: number;
-  readonly eosId: number;
-  readonly unkId: number;
-  readonly padId: number;
-  readonly #model: SentencePieceModel;
-  readonly #vocabulary: Vocabulary;
-  readonly #encoder: BpeEncoder;
-  readonly #userDefined: LiteralMatcher;
-  #special: LiteralMatcher | undefined;
-  #pieces: readonly string[] | undefined;
-  #lazyDecoder: Decoder | undefined;
-  readonly #out = new IdBuffer();
-  #bytes = new Uint8Array(0);
-  /** `#bytes` after the place of the dummy space; kept, because short texts would spend their time on making it. */
-  #bytesAfterSpace = this.#bytes;
-
-  constructor(model: SentencePieceModel) {
-    this.#model = model;
-    this.#vocabulary = new Vocabulary(model);
-    this.#encoder = new BpeEncoder(this.#vocabulary);
-    this.#userDefined = new LiteralMatcher(this.#literals([Kind.userDefined], asText));
-    this.vocabularySize = model.kinds.length;
-    this.unkId = this.#vocabulary.unkId;
-    this.bosId = this.#controlId(model.trainer.bosPiece);
-    this.eosId = this.#controlId(model.trainer.eosPiece);
-    this.padId = this.#controlId(model.trainer.padPiece);
-  }
-
-  get pieces(): readonly string[] {
-    return (this.#pieces ??= this.#model.spellings.split("\0"));
-  }
-
-  idOf(piece: string): number {
-    return this.#vocabulary.idOf(piece);
-  }
-
-  encode(text: string, options: EncodeOptions = {}): Int32Array {
-    const out = this.#out;
-    out.length = 0;
-    if (options.addBos) out.push(required(this.bosId, "beginning-of-sequence"));
-    if (options.parseSpecial) {
-      this.#special ??= new LiteralMatcher(this.#literals([Kind.control, Kind.unknown], asSpelled));
-      this.#special.scan(
-        text,
-        (from, to) => this.#encodeText(text.slice(from, to), out),
-        (id) => out.push(id),
-      );
-    } else this.#encodeText(text, out);
-    if (options.addEos) out.push(required(this.eosId, "end-of-sequence"));
-    const ids = out.values.slice(0, out.length);
-    if (this.#bytes.length > KEPT_SCRATCH) {
-      this.#useScratch(0);
-      out.release();
-    }
-    return ids;
-  }
-
-  decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
-    return this.#decoder.decode(ids, options.skipSpecial ?? true);
-  }
-
-  streamDecoder(options: DecodeOptions = {}): StreamDecoder {
-    return new StreamDecoder(this.#decoder, options.skipSpecial ?? true);
-  }
-
-  /** Made on first use, because many programs only encode. */
-  get #decoder(): Decoder {
-    const { normalizer } = this.#model;
-    return (this.#lazyDecoder ??= new Decoder(new SurfaceTable(this.#model, this.#vocabulary), normalizer));
-  }
-
-  /** Encodes text between special pieces, each with its own dummy space. */
-  #encodeText(source: string, out: IdBuffer): void {
-    const from = out.length;
-    const { text, spaceBefore } = normalize(source, this.#model.normalizer, this.#model.trainer);
-    if (this.#userDefined.isEmpty) this.#encodeSpan(text, spaceBefore, out);
-    else {
-      const whole = spaceBefore ? ` ${text}` : text;
-      this.#userDefined.scan(
-        whole,
-        (start, end) => this.#encodeSpan(whole.slice(start, end), false, out),
-        (id) => out.push(id),
-      );
-    }
-    if (!this.#model.trainer.byteFallback) joinUnknowns(out, from, this.unkId);
-  }
-
-  #encodeSpan(text: string, spaceBefore: boolean, out: IdBuffer): void {
-    const room = text.length * BYTES_PER_UNIT + 1;
-    if (this.#bytes.length < room) this.#useScratch(room);
-    this.#bytes[0] = SPACE;
-    const { written } = utf8.encodeInto(text, this.#bytesAfterSpace);
-    this.#encoder.encode(this.#bytes, spaceBefore ? 0 : 1, written + 1, out);
-  }
-
-  #useScratch(size: number): void {
-    this.#bytes = new Uint8Array(size);
-    this.#bytesAfterSpace = this.#bytes.subarray(1);
-  }
-
-  #literals(kinds: readonly number[], spell: (piece: string) => string | undefined): [string, number][] {
-    const literals: [string, number][] = [];
-    for (let id = 0; id < this.#model.kinds.length; id++) {
-      if (!kinds.includes(this.#model.kinds[id]!)) continue;
-      const literal = spell(spellingOf(this.#model, id));
-      if (literal !== undefined) literals.push([literal, id]);
-    }
-    return literals;
-  }
-
-  #controlId(piece: string): number {
-    const id = this.#vocabulary.idOf(piece);
-    return id >= 0 && this.#model.kinds[id] === Kind.control ? id : -1;
-  }
+/** A tokenizer of a SentencePiece BPE model: the ids of Google's sentencepiece for every text.
+ *  @throws TokenizerError `malformed-model` */
+export function sentencePieceTokenizer(model: SentencePieceModel, settings: TokenizerSettings = {}): BpeTokenizer {
+  const vocabulary = new Vocabulary(model);
+  const { kinds, trainer, normalizer } = model;
+  const added = settings.addedTokens ?? [];
+  const beyond = tokensBeyond(added, kinds.length);
+  const size = kinds.length + beyond.length;
+  const byContent = new Map(added.map((token) => [token.content, token.id]));
+  const idOf = (piece: string): number => byContent.get(piece) ?? vocabulary.idOf(piece);
+  const specials = new Set(added.filter((token) => token.special).map((token) => token.id));
+  const isSpecial = (id: number): boolean =>
+    specials.has(id) || kinds[id] === Kind.control || kinds[id] === Kind.unknown;
+  const special = (named: string | null | undefined, own: string): number => {
+    if (named === null) return -1;
+    const id = idOf(named ?? own);
+    return id >= 0 && (named !== undefined || isSpecial(id)) ? id : -1;
+  };
+  const readPieces = (): string[] => [...model.spellings.split("\0"), ...beyond.map((token) => token.content)];
+  return new BpeTokenizer({
+    origin: { format: "sentencepiece", model, settings },
+    vocabularySize: size,
+    bosId: special(settings.bos, trainer.bosPiece),
+    eosId: special(settings.eos, trainer.eosPiece),
+    padId: special(settings.pad, trainer.padPiece),
+    unkId: vocabulary.unkId,
+    addsBos: settings.addsBos ?? false,
+    addsEos: settings.addsEos ?? false,
+    readPieces,
+    idOf,
+    isSpecial,
+    addedTokens: new AddedTokens([...added, ...specialPieces(model, new Set(added.map((token) => token.id)))]),
+    normalizer: new SentencePieceNormalizer(normalizer, trainer),
+    spacedStretches: settings.legacy === false ? "first" : "every",
+    normalizedTokens: new AddedTokens(userDefinedPieces(model)),
+    spacedParts: "none",
+    encoder: new BpeEncoder(vocabulary),
+    fusesUnknown: !trainer.byteFallback,
+    makeSurfaces: () => surfacesOf(model, vocabulary, beyond),
+    leadingSpace: normalizer,
+  });
 }
 
-function asSpelled(piece: string): string {
-  return piece;
+/** Tokens with ids past the pieces, by id − `size`. @throws TokenizerError if an id between is missing */
+function tokensBeyond(added: readonly AddedToken[], size: number): readonly AddedToken[] {
+  const beyond = added.filter((token) => token.id >= size).sort((a, b) => a.id - b.id);
+  beyond.forEach((token, i) => {
+    if (token.id === size + i) return;
+    const expected = `an added token for id ${size + i}, after the model's ${size} pieces`;
+    const message = `tokenizer config: expected ${expected}, got ${token.id} for ${JSON.stringify(token.content)}`;
+    throw new TokenizerError("malformed-model", message, { id: token.id });
+  });
+  return beyond;
 }
 
-/** The text that a piece matches after normalisation, where a space can only stand for `▁`. */
-function asText(piece: string): string | undefined {
-  return piece.includes(" ") ? undefined : piece.replaceAll("\u2581", " ");
+/** Control pieces and the unknown one, which `parseSpecial` finds by their spelling. */
+function specialPieces(model: SentencePieceModel, known: ReadonlySet<number>): AddedToken[] {
+  return piecesOf(model, [Kind.control, Kind.unknown])
+    .filter(({ id }) => !known.has(id))
+    .map(({ id, spelling }) => ({ id, content: spelling, special: true }));
 }
 
-/** Without byte fallback a run of unknown characters is one unknown piece. */
-function joinUnknowns(out: IdBuffer, from: number, unkId: number): void {
-  let length = from;
-  for (let i = from; i < out.length; i++) {
-    const id = out.values[i]!;
-    if (id !== unkId || length === from || out.values[length - 1] !== unkId) out.values[length++] = id;
+/** User-defined pieces as normalized text has them, where a space can only stand for `▁`. */
+function userDefinedPieces(model: SentencePieceModel): AddedToken[] {
+  return piecesOf(model, [Kind.userDefined])
+    .filter(({ spelling }) => !spelling.includes(" "))
+    .map(({ id, spelling }) => ({ id, content: spelling.replaceAll("\u2581", " "), special: false }));
+}
+
+function piecesOf(model: SentencePieceModel, kinds: readonly number[]): { id: number; spelling: string }[] {
+  const pieces: { id: number; spelling: string }[] = [];
+  for (let id = 0; id < model.kinds.length; id++) {
+    if (kinds.includes(model.kinds[id]!)) pieces.push({ id, spelling: spellingOf(model, id) });
   }
-  out.length = length;
-}
-
-function required(id: number, name: string): number {
-  if (id >= 0) return id;
-  const message = `tokenizer: expected a model with a ${name} piece, this one has none: encode without it`;
-  throw new TokenizerError("missing-special-token", message);
+  return pieces;
 }

@@ -14,7 +14,7 @@ const SPACE_SYMBOL = [0xe2, 0x96, 0x81] as const;
 /** A SentencePiece vocabulary as tables for the encoder. */
 export class Vocabulary implements BpeModel {
   readonly merges: SpellingMerges;
-  readonly joins: Uint8Array = new Uint8Array(1 << 16);
+  readonly cuts: { readonly joins: Uint8Array } = { joins: new Uint8Array(1 << 16) };
   /** Spellings by id; ids from `size` on are characters that occur in pieces but are none. */
   readonly table: PieceTable;
   /** Number of pieces. */
@@ -85,13 +85,14 @@ export class Vocabulary implements BpeModel {
 
   /** No boundary between characters has a continuation byte on its right, so such bytes never begin a chunk. */
   #allowCharactersToContinue(): void {
-    for (let last = 0; last < 256; last++) this.joins.fill(1, (last << 8) | 0x80, (last << 8) | 0xc0);
+    for (let last = 0; last < 256; last++) this.cuts.joins.fill(1, (last << 8) | 0x80, (last << 8) | 0xc0);
   }
 
   /** Notes which characters stand side by side in pieces. Sentencepiece merges spellings, so a character without a
    *  piece of its own can still become part of one: it gets a number beyond the ids. */
   #readNeighbours(): void {
-    const { table, kinds, joins } = this;
+    const { table, kinds } = this;
+    const { joins } = this.cuts;
     const knownAscii = new Uint8Array(128);
     for (let id = 0; id < this.size; id++) {
       if (kinds[id] !== Kind.normal) continue;

@@ -1,3 +1,12 @@
+/** A string found in a text. */
+export interface Match {
+  readonly id: number;
+  /** First code unit. */
+  readonly start: number;
+  /** One past the last code unit. */
+  readonly end: number;
+}
+
 /** Finds fixed strings in text: leftmost first, the longest among those that start there. */
 export class LiteralMatcher {
   /** `[65536]`, 1 for code units that some string starts with. */
@@ -31,31 +40,24 @@ export class LiteralMatcher {
     return this.#ends.size === 0;
   }
 
-  /** Walks through `text`: `onText` gets each stretch between matches that is not empty, `onLiteral` each match. */
-  scan(text: string, onText: (from: number, to: number) => void, onLiteral: (id: number) => void): void {
-    let textStart = 0;
-    for (let at = 0; at < text.length; ) {
-      const match = this.#firsts[text.charCodeAt(at)] === 1 ? this.#longestAt(text, at) : undefined;
-      if (match === undefined) {
-        at++;
-        continue;
-      }
-      if (at > textStart) onText(textStart, at);
-      onLiteral(match.id);
-      at = match.end;
-      textStart = at;
+  /** The first match that starts at `from` or after. */
+  find(text: string, from: number): Match | undefined {
+    for (let at = from; at < text.length; at++) {
+      if (this.#firsts[text.charCodeAt(at)] === 0) continue;
+      const match = this.#longestAt(text, at);
+      if (match !== undefined) return match;
     }
-    if (text.length > textStart) onText(textStart, text.length);
+    return undefined;
   }
 
-  #longestAt(text: string, start: number): { id: number; end: number } | undefined {
-    let longest: { id: number; end: number } | undefined;
+  #longestAt(text: string, start: number): Match | undefined {
+    let longest: Match | undefined;
     let node: number | undefined = 0;
     for (let at = start; at < text.length; at++) {
       node = this.#edges.get(node * 65536 + text.charCodeAt(at));
       if (node === undefined) break;
       const id = this.#ends.get(node);
-      if (id !== undefined) longest = { id, end: at + 1 };
+      if (id !== undefined) longest = { id, start, end: at + 1 };
     }
     return longest;
   }

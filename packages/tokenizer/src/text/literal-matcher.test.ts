@@ -5,12 +5,13 @@ import { LiteralMatcher } from "./literal-matcher.ts";
 function scan(literals: readonly string[], text: string): string[] {
   const parts: string[] = [];
   const matcher = new LiteralMatcher(literals.map((literal, id) => [literal, id] as const));
-  matcher.scan(
-    text,
-    (from, to) => parts.push(text.slice(from, to)),
-    (id) => parts.push(`#${id}`),
-  );
-  return parts;
+  let at = 0;
+  for (let match = matcher.find(text, 0); match !== undefined; match = matcher.find(text, at)) {
+    if (match.start > at) parts.push(text.slice(at, match.start));
+    parts.push(`#${match.id}`);
+    at = match.end;
+  }
+  return at < text.length ? [...parts, text.slice(at)] : parts;
 }
 
 it("takes the leftmost, and the longest that starts there", () => {

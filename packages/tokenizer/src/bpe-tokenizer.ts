@@ -1,0 +1,259 @@
+import { type BpeEncoder } from "./bpe/encoder.ts";
+import { IdBuffer, RangeBuffer } from "./bpe/id-buffer.ts";
+import { Decoder, type LeadingSpace, type Surfaces } from "./decode/decoder.ts";
+import { StreamDecoder } from "./decode/stream.ts";
+import { TokenizerError } from "./errors.ts";
+import type { SentencePieceModel } from "./sentencepiece/model.ts";
+import type { TokenizerSettings } from "./settings.ts";
+import type { AddedTokens } from "./text/added-tokens.ts";
+import type { Normalizer } from "./text/normalizer.ts";
+import { Offsets, toByteOffsets } from "./text/offsets.ts";
+import type { DecodeOptions, EncodeOptions, Encoding, OffsetUnit, Tokenizer } from "./tokenizer.ts";
+
+/** Bytes of UTF-8 that one UTF-16 code unit needs at most. */
+const BYTES_PER_UNIT = 3;
+/** Scratch memory above this many bytes is given back after the call that needed it. */
+const KEPT_SCRATCH = 1 << 24;
+const SPACE = 0x20;
+const utf8 = new TextEncoder();
+
+/** Special ids of a vocabulary, −1 for none, and which of them every text gets. */
+export interface SpecialIds {
+  readonly bosId: number;
+  readonly eosId: number;
+  readonly unkId: number;
+  readonly padId: number;
+  readonly addsBos: boolean;
+  readonly addsEos: boolean;
+}
+
+/** Stretches of text that get a dummy space: none, the first, or every one between added tokens. */
+export type SpacedStretches = "none" | "first" | "every";
+
+/** The files that a tokenizer was read from, kept for saving it. */
+export type Origin =
+  | { readonly format: "sentencepiece"; readonly model: SentencePieceModel; readonly settings: TokenizerSettings }
+  | { readonly format: "huggingface"; readonly file: Uint8Array; readonly settings: TokenizerSettings };
+
+/** What a file of any format is turned into. */
+export interface TokenizerParts extends SpecialIds {
+  readonly origin: Origin;
+  readonly vocabularySize: number;
+  /** All spellings by id; asked for once. */
+  readonly readPieces: () => readonly string[];
+  readonly idOf: (piece: string) => number;
+  readonly isSpecial: (id: number) => boolean;
+  /** Tokens found in the text as it comes. */
+  readonly addedTokens: AddedTokens;
+  readonly normalizer: Normalizer;
+  /** Which stretches the normalizer may put a dummy space before. */
+  readonly spacedStretches: SpacedStretches;
+  /** Tokens found in normalized text. */
+  readonly normalizedTokens: AddedTokens;
+  /** Which stretches between `normalizedTokens` get a space, unless they start with one. */
+  readonly spacedParts: SpacedStretches;
+  readonly encoder: BpeEncoder;
+  /** Whether a run of unknown ids is one. */
+  readonly fusesUnknown: boolean;
+  /** Made on first use, because many programs only encode. */
+  readonly makeSurfaces: () => Surfaces;
+  readonly leadingSpace: LeadingSpace;
+}
+
+/** Byte-pair encoding between text and ids: added tokens are cut out, what lies between is normalized and merged. */
+export class BpeTokenizer implements Tokenizer {
+  readonly vocabularySize: number;
+  readonly bosId: number;
+  readonly eosId: number;
+  readonly unkId: number;
+  readonly padId: number;
+  readonly addsBos: boolean;
+  readonly addsEos: boolean;
+  readonly chatTemplate: string | undefined;
+  /** Where it came from; for `saveTokenizer`. */
+  readonly origin: Origin;
+  readonly #parts: TokenizerParts;
+  #pieces: readonly string[] | undefined;
+  #lazyDecoder: Decoder | undefined;
+  readonly #out = new IdBuffer();
+  #bytes = new Uint8Array(0);
+  /** `#bytes` after the place of the dummy space; kept, because short texts would spend their time on making it. */
+  #bytesAfterSpace = this.#bytes;
+
+  constructor(parts: TokenizerParts) {
+    this.#parts = parts;
+    this.vocabularySize = parts.vocabularySize;
+    this.bosId = parts.bosId;
+    this.eosId = parts.eosId;
+    this.unkId = parts.unkId;
+    this.padId = parts.padId;
+    this.addsBos = parts.addsBos;
+    this.addsEos = parts.addsEos;
+    this.chatTemplate = parts.origin.settings.chatTemplate;
+    this.origin = parts.origin;
+  }
+
+  get pieces(): readonly string[] {
+    return (this.#pieces ??= this.#parts.readPieces());
+  }
+
+  idOf(piece: string): number {
+    return this.#parts.idOf(piece);
+  }
+
+  isSpecial(id: number): boolean {
+    return this.#parts.isSpecial(id);
+  }
+
+  encode(text: string, options: EncodeOptions = {}): Int32Array {
+    return this.#run(text, options, undefined);
+  }
+
+  encodeWithOffsets(text: string, options: EncodeOptions & { readonly unit?: OffsetUnit } = {}): Encoding {
+    const offsets = new Offsets();
+    const ids = this.#run(text, options, offsets);
+    const starts = Int32Array.from(offsets.starts);
+    const ends = Int32Array.from(offsets.ends);
+    if (options.unit === "utf8") toByteOffsets(text, starts, ends);
+    return { ids, starts, ends };
+  }
+
+  decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
+    return this.#decoder.decode(ids, options.skipSpecial ?? true);
+  }
+
+  streamDecoder(options: DecodeOptions = {}): StreamDecoder {
+    return new StreamDecoder(this.#decoder, options.skipSpecial ?? true);
+  }
+
+  get #decoder(): Decoder {
+    return (this.#lazyDecoder ??= new Decoder(this.#parts.makeSurfaces(), this.#parts.leadingSpace));
+  }
+
+  #run(text: string, options: EncodeOptions, offsets: Offsets | undefined): Int32Array {
+    const { addBos, addEos, parseSpecial = false, plainRanges = [], addPrefixSpace = true, maxLength } = options;
+    if (maxLength !== undefined && text.length > maxLength) throw tooLong(text.length, maxLength);
+    const { addedTokens } = this.#parts;
+    const out = this.#out;
+    out.length = 0;
+    if (addBos) {
+      out.push(required(this.bosId, "beginning-of-sequence"));
+      offsets?.push(0, 0);
+    }
+    if (addedTokens.isEmpty(parseSpecial)) this.#encodeStretch(text, 0, addPrefixSpace, out, offsets);
+    else {
+      addedTokens.split(
+        text,
+        parseSpecial,
+        plainRanges,
+        (from, to) => this.#encodeStretch(text.slice(from, to), from, addPrefixSpace || from > 0, out, offsets),
+        (id, from, to) => {
+          out.push(id);
+          offsets?.push(from, to);
+        },
+      );
+    }
+    if (addEos) {
+      out.push(required(this.eosId, "end-of-sequence"));
+      offsets?.push(text.length, text.length);
+    }
+    const ids = out.values.slice(0, out.length);
+    if (this.#bytes.length > KEPT_SCRATCH) {
+      this.#useScratch(0);
+      out.release();
+    }
+    return ids;
+  }
+
+  /** Encodes text between added tokens. @param at where it starts in the whole text */
+  #encodeStretch(source: string, at: number, mayPrefix: boolean, out: IdBuffer, offsets: Offsets | undefined): void {
+    const { normalizer, normalizedTokens, spacedStretches, spacedParts, fusesUnknown } = this.#parts;
+    const from = out.length;
+    const prefix = mayPrefix && isSpaced(spacedStretches, at);
+    const { text, spaceBefore, sources } = normalizer.normalize(source, prefix, offsets !== undefined);
+    const placeOf = (unit: number): number => at + (sources === undefined ? Math.max(unit, 0) : sources[Math.max(unit, 0)]!);
+    const prefixPart = (part: string, place: number): boolean =>
+      mayPrefix && isSpaced(spacedParts, place) && part !== "" && part.charCodeAt(0) !== SPACE;
+    // Every stretch may hold these tokens, special ones included: `parseSpecial` concerns those of the raw text.
+    if (normalizedTokens.isEmpty(true)) {
+      this.#encodeSpan(text, spaceBefore || prefixPart(text, at), placeOf, out, offsets);
+    } else {
+      const whole = spaceBefore ? ` ${text}` : text;
+      const shift = whole.length - text.length;
+      normalizedTokens.split(
+        whole,
+        true,
+        [],
+        (start, end) => {
+          const part = whole.slice(start, end);
+          const place = (unit: number): number => placeOf(start - shift + Math.max(unit, 0));
+          this.#encodeSpan(part, prefixPart(part, start === 0 ? at : place(0)), place, out, offsets);
+        },
+        (id, start, end) => {
+          out.push(id);
+          offsets?.push(placeOf(start - shift), placeOf(end - shift));
+        },
+      );
+    }
+    if (fusesUnknown) this.#joinUnknowns(from, out, offsets);
+  }
+
+  #encodeSpan(
+    text: string,
+    spaceBefore: boolean,
+    placeOf: (unit: number) => number,
+    out: IdBuffer,
+    offsets: Offsets | undefined,
+  ): void {
+    const { encoder } = this.#parts;
+    const room = text.length * BYTES_PER_UNIT + 1;
+    if (this.#bytes.length < room) this.#useScratch(room);
+    const bytes = this.#bytes;
+    bytes[0] = SPACE;
+    const { written } = utf8.encodeInto(text, this.#bytesAfterSpace);
+    const start = spaceBefore ? 0 : 1;
+    if (offsets === undefined) {
+      encoder.encode(bytes, start, written + 1, out);
+      return;
+    }
+    const ranges = new RangeBuffer();
+    encoder.encodeWithRanges(bytes, start, written + 1, out, ranges);
+    offsets.addBytes(ranges, bytes, 1, placeOf);
+  }
+
+  /** A run of unknown ids becomes one. */
+  #joinUnknowns(from: number, out: IdBuffer, offsets: Offsets | undefined): void {
+    const { unkId } = this;
+    const { values } = out;
+    const isJoined = (i: number): boolean => i > from && values[i] === unkId && values[i - 1] === unkId;
+    if (offsets !== undefined) offsets.joinRuns(from, out, isJoined);
+    let length = from;
+    let last = -1;
+    for (let i = from; i < out.length; i++) {
+      const id = values[i]!;
+      if (id !== unkId || last !== unkId) values[length++] = id;
+      last = id;
+    }
+    out.length = length;
+  }
+
+  #useScratch(size: number): void {
+    this.#bytes = new Uint8Array(size);
+    this.#bytesAfterSpace = this.#bytes.subarray(1);
+  }
+}
+
+function isSpaced(stretches: SpacedStretches, at: number): boolean {
+  return stretches === "every" || (stretches === "first" && at === 0);
+}
+
+function required(id: number, name: string): number {
+  if (id >= 0) return id;
+  const message = `tokenizer: expected a model with a ${name} piece, this one has none: encode without it`;
+  throw new TokenizerError("missing-special-token", message);
+}
+
+function tooLong(length: number, maxLength: number): TokenizerError {
+  const message = `tokenizer: expected a text of at most ${maxLength} code units, got ${length}: split it or raise maxLength`;
+  return new TokenizerError("text-too-long", message, { length, maxLength });
+}
