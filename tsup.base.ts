@@ -10,7 +10,7 @@ export function library(options: Options = {}): Config {
     target: "node20",
     clean: true,
     sourcemap: true,
-    dts: { compilerOptions: { composite: false, ignoreDeprecations: "6.0", customConditions: [] } },
+    dts: { entry: "src/index.ts", compilerOptions: { composite: false, ignoreDeprecations: "6.0", customConditions: [] } },
     ...options,
   });
 }

@@ -1,6 +1,6 @@
 export { DataError, type DataErrorCode } from "./data-error.ts";
 export { keyOf } from "./keyed-hash.ts";
-export type { TokenEncoder } from "./token-encoder.ts";
+export type { EncodedTexts, TextBatchEncoder, TokenEncoder } from "./token-encoder.ts";
 
 export type { BadRow, BadRowOptions } from "./readers/bad-rows.ts";
 export { listFiles, type SourceFile, type SourceFormat } from "./readers/list-files.ts";

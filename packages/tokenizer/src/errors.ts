@@ -5,7 +5,9 @@ export type TokenizerErrorCode =
   | "id-out-of-range"
   | "missing-special-token"
   | "text-too-long"
-  | "bad-option";
+  | "bad-option"
+  | "closed"
+  | "thread-failed";
 
 /** The one error that this package throws; its message says what was expected, what came, and what to do. */
 export class TokenizerError extends Error {

@@ -1,3 +1,4 @@
+export { BatchEncoder, type BatchEncoderOptions, type EncodedBatch } from "./batch-encoder.ts";
 export { TokenizerError, type TokenizerErrorCode } from "./errors.ts";
 export { loadTokenizer, type TokenizerFiles } from "./load.ts";
 export type { StreamDecoder } from "./decode/stream.ts";

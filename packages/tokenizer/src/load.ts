@@ -16,6 +16,8 @@ export interface TokenizerFiles {
   readonly specialTokensMap?: Uint8Array;
   /** `added_tokens.json` */
   readonly addedTokens?: Uint8Array;
+  /** `chat_template.jinja`, which comes before the template of `tokenizer_config.json` */
+  readonly chatTemplate?: Uint8Array;
 }
 
 /** Reads a tokenizer; which of the formats it is shows in its content.

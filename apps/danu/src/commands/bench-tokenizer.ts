@@ -8,7 +8,7 @@ export const command: Command = defineCommand({
   name: "bench tokenizer",
   description: "Speed of a tokenizer on one core, over a text file as one document.",
   flags: {
-    tokenizer: { type: "text", value: "PATH", required: true, help: "a SentencePiece .model" },
+    tokenizer: { type: "text", value: "PATH", required: true, help: "tokenizer.model, tokenizer.json, or a folder with one" },
     file: { type: "text", value: "TEXT", required: true, help: "a text file" },
   },
   examples: ["danu bench tokenizer --tokenizer tokenizer.model --file novel.txt --json"],

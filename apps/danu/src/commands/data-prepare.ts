@@ -1,4 +1,5 @@
 import { prepareDataset } from "@danu/data";
+import { BatchEncoder } from "@danu/tokenizer";
 
 import { defineCommand, type Command } from "../cli/command.ts";
 import { bytes, short } from "../cli/format.ts";
@@ -12,8 +13,9 @@ export const command: Command = defineCommand({
   description: "Tokenises text files once into a folder of token shards, split into training and validation.",
   positionals: { name: "PATH…", min: 1, max: Infinity },
   flags: {
-    tokenizer: { type: "text", value: "PATH", required: true, help: "SentencePiece .model, or a folder with one" },
+    tokenizer: { type: "text", value: "PATH", required: true, help: "tokenizer.model, tokenizer.json, or a folder with one" },
     out: { type: "text", value: "DIR", required: true, help: "folder to make" },
+    threads: { type: "integer", value: "N", min: 0, max: 1024, help: "threads that tokenise (default: all)" },
     overwrite: { type: "boolean", help: "replace a dataset that stands there" },
     validationFraction: {
       type: "number",
@@ -35,13 +37,16 @@ export const command: Command = defineCommand({
   ],
   run: async ({ flags, positionals }, io) => {
     const reporter = new Reporter(io, flags.json);
-    const { tokenizer, sha256 } = await openTokenizer(flags.tokenizer);
+    const { files, sha256 } = await openTokenizer(flags.tokenizer);
+    const { threads } = flags;
+    await using batchEncoder = new BatchEncoder(files, threads === undefined ? {} : { threads });
     const meter = new RateMeter();
     let badRows = 0;
     const manifest = await stopOnSignals((signal) =>
       prepareDataset({
         inputs: positionals,
-        tokenizer,
+        tokenizer: batchEncoder.tokenizer,
+        batchEncoder,
         tokenizerHash: sha256,
         out: flags.out,
         overwrite: flags.overwrite,

@@ -10,7 +10,7 @@ export const command: Command = defineCommand({
   description: 'Prints the text of token ids, with --json as {"text": …}.',
   positionals: { name: "[ID…]", min: 0, max: Infinity },
   flags: {
-    tokenizer: { type: "text", value: "PATH", required: true, help: "SentencePiece .model, or a folder with one" },
+    tokenizer: { type: "text", value: "PATH", required: true, help: "tokenizer.model, tokenizer.json, or a folder with one" },
     file: { type: "text", value: "FILE", help: 'JSON, [id, …] or {"ids": [id, …]}' },
     special: { type: "boolean", help: "write the names of control tokens, as <s>" },
   },

@@ -8,7 +8,7 @@ export const command: Command = defineCommand({
   name: "tokenizer encode",
   description: 'Prints the token ids of a text, with --json as {"ids": […]}.',
   flags: {
-    tokenizer: { type: "text", value: "PATH", required: true, help: "SentencePiece .model, or a folder with one" },
+    tokenizer: { type: "text", value: "PATH", required: true, help: "tokenizer.model, tokenizer.json, or a folder with one" },
     file: { type: "text", value: "TEXT", help: "text file in UTF-8" },
     text: { type: "text", value: "TEXT", help: "the text itself" },
     bos: { type: "boolean", help: "put the begin token first" },

@@ -1,38 +1,57 @@
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 
 import { readTokenizerFiles, type DecoderConfig } from "@danu/model";
-import { loadTokenizer, type Tokenizer } from "@danu/tokenizer";
+import { loadTokenizer, type Tokenizer, type TokenizerFiles } from "@danu/tokenizer";
 
 import { readInput } from "../cli/read-file.ts";
 
-/** A tokenizer with the file it came from. */
+/** A tokenizer with the files it came from. */
 export interface TokenizerFile {
+  /** The vocabulary's file. */
   readonly path: string;
   readonly tokenizer: Tokenizer;
-  /** SHA-256 of the file, 64 hexadecimal digits. */
+  /** SHA-256 of the vocabulary's file, 64 hexadecimal digits. */
   readonly sha256: string;
-  readonly bytes: Uint8Array;
+  readonly files: TokenizerFiles;
 }
 
 const maxTokenizerBytes = 2 ** 29;
+const maxSettingsBytes = 2 ** 24;
 
-/** Loads a tokenizer.
- *  @param path a SentencePiece `.model`, or a folder that holds one
+/** Loads a tokenizer with the small files beside it.
+ *  @param path a SentencePiece `.model`, a tokenizer.json, or a folder that holds one; of both the `.model` is taken
  *  @throws TokenizerError, InputError */
 export async function openTokenizer(path: string): Promise<TokenizerFile> {
-  const file = (await stat(path)).isDirectory() ? await modelIn(path) : path;
-  const bytes = await readInput(file, maxTokenizerBytes);
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
-  return { path: file, tokenizer: loadTokenizer(bytes), sha256, bytes };
+  const file = (await stat(path)).isDirectory() ? await vocabularyIn(path) : path;
+  const model = await readInput(file, maxTokenizerBytes);
+  const files = { model, ...(await filesBeside(file)) };
+  const sha256 = createHash("sha256").update(model).digest("hex");
+  return { path: file, tokenizer: loadTokenizer(files), sha256, files };
 }
 
-/** The `tokenizer.model` of a folder, or its only other `.model` file. */
-async function modelIn(folder: string): Promise<string> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith(".model")).sort();
-  const name = names.includes("tokenizer.model") || names.length !== 1 ? "tokenizer.model" : names[0]!;
-  return join(folder, name);
+/** The `tokenizer.model` of a folder, its `tokenizer.json`, or its only `.model` file. */
+async function vocabularyIn(folder: string): Promise<string> {
+  const names = await readdir(folder);
+  const usual = ["tokenizer.model", "tokenizer.json"].find((name) => names.includes(name));
+  const models = names.filter((name) => name.endsWith(".model"));
+  return join(folder, usual ?? (models.length === 1 ? models[0]! : "tokenizer.model"));
+}
+
+async function filesBeside(file: string): Promise<Omit<TokenizerFiles, "model">> {
+  const read = async (name: string): Promise<Uint8Array | undefined> => {
+    const path = join(file, "..", name);
+    return existsSync(path) ? await readInput(path, maxSettingsBytes) : undefined;
+  };
+  const files = {
+    config: await read("tokenizer_config.json"),
+    specialTokensMap: await read("special_tokens_map.json"),
+    addedTokens: await read("added_tokens.json"),
+    chatTemplate: await read("chat_template.jinja"),
+  };
+  return Object.fromEntries(Object.entries(files).filter(([, bytes]) => bytes !== undefined));
 }
 
 /** Special ids as a model configuration has them. */
@@ -43,7 +62,7 @@ export function specialIds({ bosId, eosId, padId }: Tokenizer): Pick<DecoderConf
 
 /** The tokenizer's files of a model folder, so that transformers and danu load it from there. */
 export async function tokenizerFilesFor(
-  { path, tokenizer, bytes }: TokenizerFile,
+  { path, tokenizer, files }: TokenizerFile,
   config: DecoderConfig,
 ): Promise<ReadonlyMap<string, Uint8Array | string>> {
   const beside = await readTokenizerFiles(join(path, ".."));
@@ -64,7 +83,7 @@ export async function tokenizerFilesFor(
     use_default_system_prompt: false,
   };
   return new Map<string, Uint8Array | string>([
-    ["tokenizer.model", bytes],
+    ["tokenizer.model", files.model],
     ["tokenizer_config.json", `${JSON.stringify(settings, null, 2)}\n`],
   ]);
 }

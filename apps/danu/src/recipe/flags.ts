@@ -14,7 +14,7 @@ export const recipeFlags = {
     multiple: true,
     help: "prepared datasets, or text to prepare: .txt, .jsonl, .json, each also .gz",
   },
-  tokenizer: { type: "text", value: "PATH", help: "SentencePiece tokenizer.model, or a folder with one" },
+  tokenizer: { type: "text", value: "PATH", help: "tokenizer.model, tokenizer.json, or a folder with one" },
   preset: {
     type: "text",
     value: "NAME",

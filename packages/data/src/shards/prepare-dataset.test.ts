@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFil
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { byteTokenizer, put, someHash, temporaryFolder } from "../../test/support.ts";
+import type { TextBatchEncoder } from "../token-encoder.ts";
 import { openDataset } from "./open-dataset.ts";
 import { prepareDataset, type PrepareOptions, type PrepareProgress } from "./prepare-dataset.ts";
 import type { TokenStream } from "./token-stream.ts";
@@ -55,6 +56,39 @@ describe("prepareDataset", () => {
     expect(seen.at(-1)?.bytes).toBe(seen.at(-1)?.totalBytes);
     const { splits } = manifest;
     expect(splits.train.textBytes + splits.validation.textBytes).toBe(Buffer.byteLength(texts.join("")));
+  });
+
+  test("gives the same bytes when texts are encoded in batches", async () => {
+    const { inputs, out } = corpus(9000);
+    const sizes: number[] = [];
+    const batchEncoder: TextBatchEncoder = {
+      encode: async (texts) => {
+        sizes.push(texts.length);
+        const parts = texts.map((text) => Array.from(byteTokenizer.encode(text)));
+        const starts = [0];
+        for (const part of parts) starts.push(starts.at(-1)! + part.length);
+        return await Promise.resolve({ ids: Uint16Array.from(parts.flat()), starts });
+      },
+    };
+    const single = await prepareDataset({ ...base, inputs, out });
+    const batched = await prepareDataset({ ...base, inputs, out: `${out}2`, batchEncoder });
+    expect(batched).toEqual(single);
+    expect(filesOf(`${out}2`)).toEqual(filesOf(out));
+    expect(sizes.length).toBe(3);
+    expect(sizes.reduce((sum, size) => sum + size)).toBe(9000);
+  });
+
+  test("throws what the batch encoder throws, and leaves nothing", async () => {
+    const { inputs, out } = corpus(9000);
+    let calls = 0;
+    const batchEncoder: TextBatchEncoder = {
+      encode: async (texts) => {
+        if (++calls === 2) throw new Error("a thread died");
+        return await Promise.resolve({ ids: new Uint16Array(0), starts: new Array<number>(texts.length + 1).fill(0) });
+      },
+    };
+    await expect(prepareDataset({ ...base, inputs, out, batchEncoder })).rejects.toThrow("a thread died");
+    expect(existsSync(out)).toBe(false);
   });
 
   test("gives the same bytes again, and another split for another seed", async () => {

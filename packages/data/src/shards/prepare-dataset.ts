@@ -1,7 +1,8 @@
 import { checkInteger, DataError } from "../data-error.ts";
 import { listFiles } from "../readers/list-files.ts";
 import { readDocuments, type ReadOptions, type TextDocument } from "../readers/read-documents.ts";
-import type { TokenEncoder } from "../token-encoder.ts";
+import type { TextBatchEncoder, TokenEncoder } from "../token-encoder.ts";
+import { encodeDocuments } from "./encode-documents.ts";
 import { manifestName, type Manifest, type SplitEntry } from "./manifest.ts";
 import { OutputFolder } from "./output-folder.ts";
 import { splitTail } from "./split-tail.ts";
@@ -24,6 +25,8 @@ export interface PrepareOptions {
   /** Files and folders to read, in this order. */
   readonly inputs: readonly string[];
   readonly tokenizer: TokenEncoder;
+  /** Encodes the documents instead, with the same ids, on several threads. */
+  readonly batchEncoder?: TextBatchEncoder;
   /** SHA-256 of the tokenizer file, 64 hexadecimal digits (see {@link hashFile}). */
   readonly tokenizerHash: string;
   /** Folder to make. */
@@ -47,7 +50,7 @@ export interface PrepareOptions {
   readonly onProgress?: (progress: PrepareProgress) => void;
 }
 
-type Settings = Required<Omit<PrepareOptions, "read" | "signal" | "onProgress">>;
+type Settings = Required<Omit<PrepareOptions, "read" | "signal" | "onProgress" | "batchEncoder">>;
 
 /** Tokenises a corpus once into a folder of token shards with a manifest, split into training and validation. The same
  *  inputs give the same bytes. Where the corpus has too few documents for both splits to get one, the end of the token
@@ -144,10 +147,11 @@ async function writeDocuments(
     bytes += count;
     options.read?.onBytes?.(count);
   };
-  for await (const document of readDocuments(settings.inputs, { ...options.read, onBytes })) {
+  const documents = readDocuments(settings.inputs, { ...options.read, onBytes });
+  for await (const { document, ids } of encodeDocuments(documents, tokenizer, options.batchEncoder)) {
     options.signal?.throwIfAborted();
     const writer = isValidation(document.index) ? writers.validation : writers.train;
-    addDocument(writer, document, [before, tokenizer.encode(document.text), after]);
+    addDocument(writer, document, [before, ids, after]);
     const tokens = writers.train.tokens + writers.validation.tokens;
     options.onProgress?.({ documents: document.index + 1, tokens, bytes, totalBytes, source: document.source });
   }
