@@ -19,6 +19,7 @@ export const commands: readonly CommandEntry[] = [
   entry("doctor", "what this machine has, what would be used, and why not more", () => import("./doctor.ts")),
   entry("tokenizer encode", "text to token ids", () => import("./tokenizer-encode.ts")),
   entry("tokenizer decode", "token ids to text", () => import("./tokenizer-decode.ts")),
+  entry("tokenizer inspect", "a vocabulary, and a text in coloured tokens", () => import("./tokenizer-inspect.ts")),
   entry("data prepare", "text files to token shards", () => import("./data-prepare.ts")),
   entry("data inspect", "statistics of token shards, and rows with their masks", () => import("./data-inspect.ts")),
   entry("pretrain", "train a model on text from the start", () => import("./pretrain.ts")),
