@@ -6,7 +6,7 @@ import { TokenizerError } from "./errors.ts";
 import type { SentencePieceModel } from "./sentencepiece/model.ts";
 import type { TokenizerSettings } from "./settings.ts";
 import type { AddedTokens } from "./text/added-tokens.ts";
-import type { Normalizer } from "./text/normalizer.ts";
+import type { NormalizedText, Normalizer } from "./text/normalizer.ts";
 import { Offsets, toByteOffsets } from "./text/offsets.ts";
 import type { DecodeOptions, EncodeOptions, Encoding, OffsetUnit, Tokenizer } from "./tokenizer.ts";
 
@@ -79,6 +79,8 @@ export class BpeTokenizer implements Tokenizer {
   #bytes = new Uint8Array(0);
   /** `#bytes` after the place of the dummy space; kept, because short texts would spend their time on making it. */
   #bytesAfterSpace = this.#bytes;
+  /** Where the ids of a part came from, while offsets are asked for. */
+  #ranges: RangeBuffer | undefined;
 
   constructor(parts: TokenizerParts) {
     this.#parts = parts;
@@ -111,7 +113,13 @@ export class BpeTokenizer implements Tokenizer {
 
   encodeWithOffsets(text: string, options: EncodeOptions & { readonly unit?: OffsetUnit } = {}): Encoding {
     const offsets = new Offsets();
-    const ids = this.#run(text, options, offsets);
+    this.#ranges = new RangeBuffer();
+    let ids: Int32Array;
+    try {
+      ids = this.#run(text, options, offsets);
+    } finally {
+      this.#ranges = undefined;
+    }
     const starts = Int32Array.from(offsets.starts);
     const ends = Int32Array.from(offsets.ends);
     if (options.unit === "utf8") toByteOffsets(text, starts, ends);
@@ -131,12 +139,14 @@ export class BpeTokenizer implements Tokenizer {
   }
 
   #run(text: string, options: EncodeOptions, offsets: Offsets | undefined): Int32Array {
-    const { addBos, addEos, parseSpecial = false, plainRanges = [], addPrefixSpace = true, maxLength } = options;
+    const { maxLength, plainRanges } = options;
+    const parseSpecial = options.parseSpecial ?? false;
+    const addPrefixSpace = options.addPrefixSpace ?? true;
     if (maxLength !== undefined && text.length > maxLength) throw tooLong(text.length, maxLength);
     const { addedTokens } = this.#parts;
     const out = this.#out;
     out.length = 0;
-    if (addBos) {
+    if (options.addBos) {
       out.push(required(this.bosId, "beginning-of-sequence"));
       offsets?.push(0, 0);
     }
@@ -145,7 +155,7 @@ export class BpeTokenizer implements Tokenizer {
       addedTokens.split(
         text,
         parseSpecial,
-        plainRanges,
+        plainRanges ?? [],
         (from, to) => this.#encodeStretch(text.slice(from, to), from, addPrefixSpace || from > 0, out, offsets),
         (id, from, to) => {
           out.push(id);
@@ -153,7 +163,7 @@ export class BpeTokenizer implements Tokenizer {
         },
       );
     }
-    if (addEos) {
+    if (options.addEos) {
       out.push(required(this.eosId, "end-of-sequence"));
       offsets?.push(text.length, text.length);
     }
@@ -167,58 +177,65 @@ export class BpeTokenizer implements Tokenizer {
 
   /** Encodes text between added tokens. @param at where it starts in the whole text */
   #encodeStretch(source: string, at: number, mayPrefix: boolean, out: IdBuffer, offsets: Offsets | undefined): void {
-    const { normalizer, normalizedTokens, spacedStretches, spacedParts, fusesUnknown } = this.#parts;
+    const { normalizer, normalizedTokens, spacedStretches, fusesUnknown } = this.#parts;
     const from = out.length;
     const prefix = mayPrefix && isSpaced(spacedStretches, at);
-    const { text, spaceBefore, sources } = normalizer.normalize(source, prefix, offsets !== undefined);
-    const placeOf = (unit: number): number => at + (sources === undefined ? Math.max(unit, 0) : sources[Math.max(unit, 0)]!);
-    const prefixPart = (part: string, place: number): boolean =>
-      mayPrefix && isSpaced(spacedParts, place) && part !== "" && part.charCodeAt(0) !== SPACE;
+    const normalized = normalizer.normalize(source, prefix, offsets !== undefined);
     // Every stretch may hold these tokens, special ones included: `parseSpecial` concerns those of the raw text.
     if (normalizedTokens.isEmpty(true)) {
-      this.#encodeSpan(text, spaceBefore || prefixPart(text, at), placeOf, out, offsets);
-    } else {
-      const whole = spaceBefore ? ` ${text}` : text;
-      const shift = whole.length - text.length;
-      normalizedTokens.split(
-        whole,
-        true,
-        [],
-        (start, end) => {
-          const part = whole.slice(start, end);
-          const place = (unit: number): number => placeOf(start - shift + Math.max(unit, 0));
-          this.#encodeSpan(part, prefixPart(part, start === 0 ? at : place(0)), place, out, offsets);
-        },
-        (id, start, end) => {
-          out.push(id);
-          offsets?.push(placeOf(start - shift), placeOf(end - shift));
-        },
-      );
-    }
+      const spaced = normalized.spaceBefore || this.#isPartSpaced(normalized.text, at, mayPrefix);
+      this.#encodePart(normalized.text, spaced, out);
+      if (offsets !== undefined) this.#notePart(offsets, placesOf(normalized, at, 0));
+    } else this.#encodeAroundTokens(normalized, at, mayPrefix, out, offsets);
     if (fusesUnknown) this.#joinUnknowns(from, out, offsets);
   }
 
-  #encodeSpan(
-    text: string,
-    spaceBefore: boolean,
-    placeOf: (unit: number) => number,
+  #encodeAroundTokens(
+    normalized: NormalizedText,
+    at: number,
+    mayPrefix: boolean,
     out: IdBuffer,
     offsets: Offsets | undefined,
   ): void {
-    const { encoder } = this.#parts;
+    const whole = normalized.spaceBefore ? ` ${normalized.text}` : normalized.text;
+    const shift = whole.length - normalized.text.length;
+    const placeOf = placesOf(normalized, at, -shift);
+    this.#parts.normalizedTokens.split(
+      whole,
+      true,
+      [],
+      (start, end) => {
+        const part = whole.slice(start, end);
+        this.#encodePart(part, this.#isPartSpaced(part, start === 0 ? at : placeOf(start), mayPrefix), out);
+        if (offsets !== undefined) this.#notePart(offsets, placesOf(normalized, at, start - shift));
+      },
+      (id, start, end) => {
+        out.push(id);
+        offsets?.push(placeOf(start), placeOf(end));
+      },
+    );
+  }
+
+  #isPartSpaced(part: string, place: number, mayPrefix: boolean): boolean {
+    const { spacedParts } = this.#parts;
+    return mayPrefix && isSpaced(spacedParts, place) && part !== "" && part.charCodeAt(0) !== SPACE;
+  }
+
+  #encodePart(text: string, spaceBefore: boolean, out: IdBuffer): void {
     const room = text.length * BYTES_PER_UNIT + 1;
     if (this.#bytes.length < room) this.#useScratch(room);
     const bytes = this.#bytes;
     bytes[0] = SPACE;
-    const { written } = utf8.encodeInto(text, this.#bytesAfterSpace);
+    const end = utf8.encodeInto(text, this.#bytesAfterSpace).written + 1;
     const start = spaceBefore ? 0 : 1;
-    if (offsets === undefined) {
-      encoder.encode(bytes, start, written + 1, out);
-      return;
-    }
-    const ranges = new RangeBuffer();
-    encoder.encodeWithRanges(bytes, start, written + 1, out, ranges);
-    offsets.addBytes(ranges, bytes, 1, placeOf);
+    if (this.#ranges === undefined) this.#parts.encoder.encode(bytes, start, end, out);
+    else this.#parts.encoder.encodeWithRanges(bytes, start, end, out, this.#ranges);
+  }
+
+  /** Takes over the ranges of the part that was encoded last. */
+  #notePart(offsets: Offsets, placeOf: (unit: number) => number): void {
+    offsets.addBytes(this.#ranges!, this.#bytes, 1, placeOf);
+    this.#ranges = new RangeBuffer();
   }
 
   /** A run of unknown ids becomes one. */
@@ -241,6 +258,15 @@ export class BpeTokenizer implements Tokenizer {
     this.#bytes = new Uint8Array(size);
     this.#bytesAfterSpace = this.#bytes.subarray(1);
   }
+}
+
+/** Maps a code unit of a part of normalized text to the whole text; −1 is the dummy space before it.
+ *  @param at where the stretch starts in the whole text  @param shift where the part starts in the normalized text */
+function placesOf({ sources }: NormalizedText, at: number, shift: number): (unit: number) => number {
+  return (unit) => {
+    const place = Math.max(Math.max(unit, 0) + shift, 0);
+    return at + (sources === undefined ? place : sources[place]!);
+  };
 }
 
 function isSpaced(stretches: SpacedStretches, at: number): boolean {

@@ -1,29 +1,42 @@
-import { loadTokenizer } from "@danu/tokenizer";
+import { loadTokenizer, type TokenizerFiles } from "@danu/tokenizer";
+
+import { benchWorstCases, milliseconds, type WorstCase } from "./worst-cases.ts";
 
 /** Speed of a tokenizer on one core. */
 export interface TokenizerResult {
+  /** Whole files as documents, in MB of UTF-8 per second. */
   readonly encodeMBps: number;
+  /** The same text line by line. */
+  readonly linesMBps: number;
   readonly decodeMBps: number;
   /** First load in the process. */
   readonly loadMs: number;
   readonly tokens: number;
+  readonly bytes: number;
+  readonly worstCases: readonly WorstCase[];
 }
 
-/** Best of a few runs over one document; rates count bytes of UTF-8. */
-export function benchTokenizer(file: Uint8Array, text: string): TokenizerResult {
+/** Times each kind of work over all texts, best of a few runs.
+ *  @param worstCases whether to time the hard texts too, which takes some seconds */
+export function benchTokenizer(files: TokenizerFiles, texts: readonly string[], worstCases: boolean): TokenizerResult {
   const start = performance.now();
-  const tokenizer = loadTokenizer(file);
+  const tokenizer = loadTokenizer(files);
   const loadMs = performance.now() - start;
-  const megabytes = Buffer.byteLength(text) / 1e6;
-  let [encode, decode] = [Infinity, Infinity];
-  let ids = tokenizer.encode(text);
-  for (let run = 0; run < 5; run++) {
-    const begin = performance.now();
-    ids = tokenizer.encode(text);
-    const middle = performance.now();
-    tokenizer.decode(ids);
-    encode = Math.min(encode, middle - begin);
-    decode = Math.min(decode, performance.now() - middle);
-  }
-  return { encodeMBps: (megabytes / encode) * 1000, decodeMBps: (megabytes / decode) * 1000, loadMs, tokens: ids.length };
+  const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  const lines = texts.flatMap((text) => text.split("\n"));
+  const encoded = texts.map((text) => tokenizer.encode(text));
+  const rate = (work: () => void): number => {
+    let best = Infinity;
+    for (let run = 0; run < 5; run++) best = Math.min(best, milliseconds(work));
+    return bytes / best / 1000;
+  };
+  return {
+    encodeMBps: rate(() => { for (const text of texts) tokenizer.encode(text); }),
+    linesMBps: rate(() => { for (const line of lines) tokenizer.encode(line); }),
+    decodeMBps: rate(() => { for (const ids of encoded) tokenizer.decode(ids); }),
+    loadMs,
+    tokens: encoded.reduce((sum, ids) => sum + ids.length, 0),
+    bytes,
+    worstCases: worstCases ? benchWorstCases(tokenizer) : [],
+  };
 }

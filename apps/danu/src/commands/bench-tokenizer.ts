@@ -1,24 +1,44 @@
+import { stat } from "node:fs/promises";
+
+import { listFiles } from "@danu/data";
+
 import { benchTokenizer } from "../bench/tokenizer.ts";
 import { defineCommand, type Command } from "../cli/command.ts";
-import { withCommas } from "../cli/format.ts";
+import { table, withCommas } from "../cli/format.ts";
 import { readInput } from "../cli/read-file.ts";
 import { Reporter } from "../cli/reporter.ts";
+import { openTokenizer } from "../model/tokenizer-file.ts";
 
 export const command: Command = defineCommand({
   name: "bench tokenizer",
-  description: "Speed of a tokenizer on one core, over a text file as one document.",
+  description: "Speed of a tokenizer on one core, over text files as whole documents and line by line; with --worst also on "
+    + "texts that make tokenizers slow, and how the time grows with four times the text.",
   flags: {
     tokenizer: { type: "text", value: "PATH", required: true, help: "tokenizer.model, tokenizer.json, or a folder with one" },
-    file: { type: "text", value: "TEXT", required: true, help: "a text file" },
+    file: { type: "text", value: "TEXT", required: true, help: "a text file, or a folder of them" },
+    worst: { type: "boolean", help: "time the hard texts too" },
   },
-  examples: ["danu bench tokenizer --tokenizer tokenizer.model --file novel.txt --json"],
+  examples: [
+    "danu bench tokenizer --tokenizer tokenizer.model --file novel.txt --json",
+    "danu bench tokenizer --tokenizer tokenizer.json --file novels/ --worst",
+  ],
   run: async ({ flags }, io) => {
     const reporter = new Reporter(io, flags.json);
-    const text = new TextDecoder().decode(await readInput(flags.file, 2 ** 30));
-    const result = benchTokenizer(await readInput(flags.tokenizer, 2 ** 29), text);
-    reporter.result(result, () => reporter.line(
-      `encode ${result.encodeMBps.toFixed(1)} MB/s, decode ${result.decodeMBps.toFixed(1)} MB/s, `
-        + `load ${result.loadMs.toFixed(0)} ms, ${withCommas(result.tokens)} tokens`,
-    ));
+    const isFolder = (await stat(flags.file)).isDirectory();
+    const paths = isFolder ? (await listFiles([flags.file])).map((file) => file.path) : [flags.file];
+    const texts = await Promise.all(paths.map(async (path) => new TextDecoder().decode(await readInput(path, 2 ** 30))));
+    const { files } = await openTokenizer(flags.tokenizer);
+    const result = benchTokenizer(files, texts, flags.worst);
+    reporter.result(result, () => {
+      const { encodeMBps, linesMBps, decodeMBps, loadMs, tokens, worstCases } = result;
+      reporter.line(
+        `encode ${encodeMBps.toFixed(1)} MB/s, line by line ${linesMBps.toFixed(1)} MB/s, decode ${decodeMBps.toFixed(1)} MB/s, `
+          + `load ${loadMs.toFixed(0)} ms, ${withCommas(tokens)} tokens`,
+      );
+      if (worstCases.length === 0) return;
+      const rows = worstCases.map(({ name, MBps, growth }) => [name, MBps.toFixed(1), growth.toFixed(1)]);
+      reporter.line();
+      reporter.line(table(["text of 1 MB", "MB/s", "time for 4 MB"], rows));
+    });
   },
 });

@@ -22,12 +22,16 @@ export class SentencePieceNormalizer implements Normalizer {
 
   normalize(source: string, prefixSpace: boolean, aligned: boolean): NormalizedText {
     const { removeExtraWhitespaces, addDummyPrefix } = this.#spec;
+    const dummySpace = addDummyPrefix && prefixSpace;
+    if (!removeExtraWhitespaces && !this.#spaceAsSuffix) {
+      const text = source.includes(SPACE_SYMBOL) ? source.replaceAll(SPACE_SYMBOL, " ") : source;
+      return { text, spaceBefore: dummySpace && text !== "" };
+    }
     let draft: Draft = { text: source };
     if (removeExtraWhitespaces) draft = aligned ? collapseSpacesAligned(draft) : collapseSpaces(draft);
     if (draft.text === "") return { text: "", spaceBefore: false };
     if (draft.text.includes(SPACE_SYMBOL)) draft = { ...draft, text: draft.text.replaceAll(SPACE_SYMBOL, " ") };
     if (removeExtraWhitespaces) draft = dropTrailingSpaces(draft);
-    const dummySpace = addDummyPrefix && prefixSpace;
     if (!this.#spaceAsSuffix) return { ...draft, spaceBefore: dummySpace && draft.text !== "" };
     return { ...(dummySpace ? withSpaceAfter(draft, aligned) : draft), spaceBefore: false };
   }
