@@ -11,6 +11,7 @@ const allowed = {
   tokenizer: [],
   attention: ["tensor"],
   optim: ["tensor"],
+  dpo: ["tensor"],
   cpu: ["tensor", "attention", "optim"],
   data: [],
   model: ["tensor", "attention"],
