@@ -63,7 +63,7 @@ export interface Prototypes {
   swigluForward(q: Queue, y: Address, gate: Address, up: Address, n: number, dtype: number): number;
   swigluBackward(q: Queue, dGate: Address, dUp: Address, g: Address, gate: Address, up: Address, n: number, dtype: number): number;
   linearCrossEntropy(
-    q: Queue, losses: Address, dx: Address, dWeight: Address, x: Address, weight: Address, targets: Address,
+    q: Queue, losses: Address, dx: Address, dWeight: Address, x: Address, weight: Address, targets: Address, factors: Address,
     N: number, C: number, V: number, ignoreIndex: number, scale: number, dtype: number,
   ): number;
   sum(q: Queue, out: Address, x: Address, n: number): number;
@@ -145,7 +145,7 @@ export const prototypes: Readonly<Record<keyof Prototypes, string>> = {
   swigluForward: status("swiglu_forward", address("y gate up"), size("n"), code("dtype")),
   swigluBackward: status("swiglu_backward", address("dGate dUp g gate up"), size("n"), code("dtype")),
   linearCrossEntropy: status(
-    "linear_cross_entropy", address("losses dx dWeight x weight targets"), size("N C V ignoreIndex"), real("scale"), code("dtype"),
+    "linear_cross_entropy", address("losses dx dWeight x weight targets factors"), size("N C V ignoreIndex"), real("scale"), code("dtype"),
   ),
   sum: status("sum", address("out x"), size("n")),
   attentionForward: status("attention_forward", address("o logSumExp query key value documentStart"), ...attention),

@@ -5,6 +5,15 @@ export {
 export { GenerationError } from "./generate/errors.ts";
 export { generate, type GenerateOptions } from "./generate/generate.ts";
 export { sample, type SamplingOptions } from "./generate/sample.ts";
+export {
+  adapt, mergedWeight, project, type AdaptedBlock, type AdaptedParameters, type AdaptedWeight, type ProjectionWeight,
+} from "./lora/adapted-weight.ts";
+export {
+  checkLora, defaultLora, initializeLora, LoraError, loraScale, loraTargets, mapLora,
+  type LoraConfig, type LoraFactors, type LoraParameters, type LoraTarget,
+} from "./lora/lora.ts";
+export { readAdapter, writeAdapter } from "./lora/adapter-folder.ts";
+export { mergeLora } from "./lora/merge.ts";
 export { loadParameters, parameterSources } from "./decoder/weights.ts";
 export {
   ConfigError, fromHuggingFace, toHuggingFace, validateConfig, type DecoderConfig, type HuggingFaceConfig, type ModelType,

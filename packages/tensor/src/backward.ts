@@ -64,10 +64,11 @@ function stepBack(tape: Tape, entry: TapeEntry, gradients: Gradients): void {
   const g = entry.y.map((tensor) => gradients.take(tensor));
   if (g.every((gradient) => gradient === null)) return;
   try {
-    const dx: readonly (Tensor | null)[] = entry.op.vjp!(g, entry.x, entry.y, entry.attrs);
+    const needs = entry.x.map((tensor) => tape.tracks(tensor));
+    const dx: readonly (Tensor | null)[] = entry.op.vjp!(g, entry.x, entry.y, entry.attrs, needs);
     entry.x.forEach((tensor, i) => {
       const contribution = dx[i] ?? null;
-      if (tensor !== null && contribution !== null && tape.tracks(tensor)) gradients.add(tensor, contribution);
+      if (tensor !== null && contribution !== null && needs[i] === true) gradients.add(tensor, contribution);
     });
   } finally {
     for (const gradient of g) gradient?.dispose();

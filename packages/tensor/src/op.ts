@@ -29,8 +29,11 @@ export interface OpDefinition<X extends Inputs, Y extends Outputs, A> {
   readonly name: string;
   /** Shapes and types of the outputs. @throws ShapeError or DTypeError when the inputs do not fit */
   readonly infer: (x: X, attrs: A) => Each<Y, Spec>;
-  /** Gradients of the inputs from those of the outputs (null: none arrived), or null where the op has no gradient. */
-  readonly vjp: ((g: Each<Y, Tensor | null>, x: X, y: Y, attrs: A) => Each<X, Tensor | null>) | null;
+  /** Gradients of the inputs from those of the outputs (null: none arrived), or null where the op has no gradient.
+   *  `needs` tells which inputs a gradient is asked for: what is costly may return null for the others. */
+  readonly vjp:
+    | ((g: Each<Y, Tensor | null>, x: X, y: Y, attrs: A, needs: Each<X, boolean>) => Each<X, Tensor | null>)
+    | null;
   /** The same result from simpler ops, or null for a primitive. */
   readonly decompose: ((x: X, attrs: A) => Y) | null;
   /** Defaults to all inputs and no outputs. */

@@ -17,6 +17,7 @@ struct LinearCrossEntropy {
   const void* x;
   const void* w;
   const int32_t* targets;
+  const float* factors;
   int64_t N, C, V;
   int64_t ignoreIndex;
   float scale;
@@ -55,7 +56,9 @@ void submitRows(Queue& q, const LinearCrossEntropy& task, float* logits, int64_t
       }
       float total;
       task.loss[first + r] = crossEntropyRow(row, task.V, target, total);
-      if (needsGradient) crossEntropyGradientRow<T>(row, task.V, target, total, task.scale);
+      if (!needsGradient) continue;
+      float scale = task.factors ? task.scale * task.factors[first + r] : task.scale;
+      crossEntropyGradientRow<T>(row, task.V, target, total, scale);
     }
   });
 }
@@ -107,17 +110,19 @@ void submitZero(Queue& q, float* y, int64_t n) {
 
 }  // namespace
 
-/// Loss of every row of x · wᵀ against its target, and in the same pass the gradients of scale · Σ loss.
+/// Loss of every row of x · wᵀ against its target, and in the same pass the gradients of scale · Σ factor · loss.
 /// Rows whose target is ignoreIndex have loss 0 and no gradient; so have rows whose target is outside [0, V) otherwise,
 /// and that error is remembered by the queue.
 /// @param loss f32 [N]: log Σ exp(logits) − logits[target]  @param dx [N, C] in dtype, or 0  @param dw f32 [V, C], or 0
 /// @param x [N, C]  @param w [V, C], both f32 or bf16; logits are f32, their gradients of dtype  @param targets i32 [N]
+/// @param factors f32 [N], or 0 for ones
 DANU_API int32_t danu_linear_cross_entropy(
-    Queue* q, uint64_t loss, uint64_t dx, uint64_t dw, uint64_t x, uint64_t w, uint64_t targets, int64_t N, int64_t C,
-    int64_t V, int64_t ignoreIndex, double scale, int32_t dtype) {
+    Queue* q, uint64_t loss, uint64_t dx, uint64_t dw, uint64_t x, uint64_t w, uint64_t targets, uint64_t factors, int64_t N,
+    int64_t C, int64_t V, int64_t ignoreIndex, double scale, int32_t dtype) {
   if (N < 0 || C < 0 || V < 0 || (dtype != dtypeF32 && dtype != dtypeBf16)) return danu_invalid_argument;
   LinearCrossEntropy task{(float*)loss, (void*)dx,   (float*)dw,  (const void*)x,
-                          (const void*)w, (const int32_t*)targets, N, C, V, ignoreIndex, float(scale), DType(dtype)};
+                          (const void*)w, (const int32_t*)targets, (const float*)factors, N, C, V, ignoreIndex, float(scale),
+                          DType(dtype)};
   if (N == 0) {
     if (dw) submitZero(*q, task.dw, V * C);
     return danu_ok;

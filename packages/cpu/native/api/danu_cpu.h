@@ -19,8 +19,8 @@ DANU_API int32_t danu_swiglu_backward(
 
 // cross-entropy.cpp
 DANU_API int32_t danu_linear_cross_entropy(
-    danu::Queue* q, uint64_t loss, uint64_t dx, uint64_t dw, uint64_t x, uint64_t w, uint64_t targets, int64_t N,
-    int64_t C, int64_t V, int64_t ignoreIndex, double scale, int32_t dtype);
+    danu::Queue* q, uint64_t loss, uint64_t dx, uint64_t dw, uint64_t x, uint64_t w, uint64_t targets,
+    uint64_t factors, int64_t N, int64_t C, int64_t V, int64_t ignoreIndex, double scale, int32_t dtype);
 
 // embedding.cpp
 DANU_API int32_t danu_embedding_forward(

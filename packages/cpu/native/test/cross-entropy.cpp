@@ -9,11 +9,13 @@ constexpr int64_t ignored = -100;
 
 struct Problem {
   int64_t N, C, V;
-  Array x, w, targets;
+  Array x, w, targets, factors;
 
   Problem(Random& random, DType dtype, int64_t N, int64_t C, int64_t V, double scale)
       : N(N), C(C), V(V), x(randomArray(random, dtype, N * C, scale)), w(randomArray(random, dtype, V * C)),
-        targets(dtypeI32, N) {
+        targets(dtypeI32, N),
+        factors(dtypeF32, N) {
+    for (int64_t i = 0; i < N; i++) factors.set(i, random.chance(20) ? 0 : double(random.integer(-8, 8)) / 4);
     for (int64_t i = 0; i < N; i++) targets.set(i, random.chance(20) ? ignored : double(random.integer(0, V - 1)));
   }
 };
@@ -21,11 +23,11 @@ struct Problem {
 struct Result {
   Array loss, dx, dw;
 
-  Result(Queue& q, Problem& p, double scale, bool gradients = true)
+  Result(Queue& q, Problem& p, double scale, bool gradients = true, bool weighted = false)
       : loss(dtypeF32, p.N), dx(p.x.dtype, p.N * p.C), dw(dtypeF32, p.V * p.C) {
     uint64_t toX = gradients ? uint64_t(dx) : 0, toW = gradients ? uint64_t(dw) : 0;
-    int32_t status = danu_linear_cross_entropy(&q, loss, toX, toW, p.x, p.w, p.targets, p.N, p.C, p.V, ignored, scale,
-                                               p.x.dtype);
+    int32_t status = danu_linear_cross_entropy(&q, loss, toX, toW, p.x, p.w, p.targets, weighted ? uint64_t(p.factors) : 0,
+                                               p.N, p.C, p.V, ignored, scale, p.x.dtype);
     q.wait();
     expect(status == danu_ok, "status %d", status);
     expect(loss.isGuarded() && dx.isGuarded() && dw.isGuarded(), "crossEntropy wrote past an end");
@@ -33,7 +35,7 @@ struct Result {
 };
 
 /// Compares with sums in f64; bf16 gradients pass through bf16 logit gradients, of relative error 2^-9.
-void check(Problem& p, const Result& result, double scale) {
+void check(Problem& p, const Result& result, double scale, bool weighted = false) {
   double relative = p.x.dtype == dtypeF32 ? 2e-5 : 8e-3;
   std::vector<double> dw(size_t(p.V * p.C)), sizes(size_t(p.V * p.C)), slacks(size_t(p.V * p.C)), logits((size_t)p.V);
   for (int64_t i = 0; i < p.N; i++) {
@@ -55,18 +57,19 @@ void check(Problem& p, const Result& result, double scale) {
     double logitError = 1e-6 * largest + 1e-6;
     double lossError = logitError + 1e-6 * std::fabs(loss);
     expect(isNear(result.loss[i], loss, lossError), "loss %.9g, not %.9g", result.loss[i], loss);
+    double factor = weighted ? scale * p.factors[i] : scale;
     for (int64_t c = 0; c < p.C; c++) {
       double d = 0, size = 0, slack = 0;
       for (int64_t v = 0; v < p.V && !skipped; v++) {
-        double g = scale * (std::exp(logits[size_t(v)] - top) / total - (double(v) == p.targets[i]));
+        double g = factor * (std::exp(logits[size_t(v)] - top) / total - (double(v) == p.targets[i]));
         d += g * p.w[v * p.C + c];
         size += std::fabs(g * p.w[v * p.C + c]);
         dw[size_t(v * p.C + c)] += g * p.x[i * p.C + c];
         sizes[size_t(v * p.C + c)] += std::fabs(g * p.x[i * p.C + c]);
         if (double(v) != p.targets[i]) continue;
         // The probability of the target is near 1 at best as exact as 1 is in f32.
-        slack = 2e-7 * scale * std::fabs(p.w[v * p.C + c]);
-        slacks[size_t(v * p.C + c)] += 2e-7 * scale * std::fabs(p.x[i * p.C + c]);
+        slack = 2e-7 * std::fabs(factor) * std::fabs(p.w[v * p.C + c]);
+        slacks[size_t(v * p.C + c)] += 2e-7 * std::fabs(factor) * std::fabs(p.x[i * p.C + c]);
       }
       double error = (relative + 2 * logitError) * size + slack + (size > 0 ? spacing(p.x.dtype, d) : 0) + 1e-30;
       expect(isNear(result.dx[i * p.C + c], d, error), "dx %g, not %g", result.dx[i * p.C + c], d);
@@ -93,7 +96,9 @@ DANU_TEST(testCrossEntropy, "linearCrossEntropy: losses and gradients over one c
         if (q.threads() == 1) check(p, result, scale);
         Result lossOnly(q, p, scale, false);
         expect(lossOnly.loss.bytes() == result.loss.bytes(), "the loss depends on whether gradients are wanted");
-        return joined({&result.loss, &result.dx, &result.dw});
+        Result weighted(q, p, scale, true, true);
+        if (q.threads() == 1) check(p, weighted, scale, true);
+        return joined({&result.loss, &result.dx, &result.dw, &weighted.dx, &weighted.dw});
       });
     }
   }

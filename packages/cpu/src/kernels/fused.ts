@@ -1,7 +1,8 @@
 import { attentionGradOp, attentionOp, ropeOp, type AttentionAttrs } from "@danu/attention";
 import { adamwOp, addSquaresOp, clipScaleOp } from "@danu/optim";
 import {
-  addIntoOp, ignoreIndex, linearCrossEntropyOp, linearOp, rmsNormGradOp, rmsNormOp, scaleIntoOp, swigluGradOp, swigluOp, tokenLossesOp,
+  addIntoOp, ignoreIndex, linearCrossEntropyOp, linearOp, rmsNormGradOp, rmsNormOp, scaleIntoOp, swigluGradOp, swigluOp, tokenLossesGradOp,
+  tokenLossesOp,
   type KernelOf, type Tensor,
 } from "@danu/tensor";
 
@@ -42,24 +43,34 @@ const swigluGrad: KernelOf<typeof swigluGradOp> = ([dGate, dUp], [g, gate, up]) 
   ));
 };
 
-/** Losses of every token, and the gradients of `scale` times their sum where there is room for them. */
+/** Losses of every token, and the gradients of `scale` times their sum where there is room for them.
+ *  @param factors of every token beside, 0 for ones */
 function crossEntropy(
   losses: number, dx: number, dWeight: number, [x, weight, targets]: readonly [Tensor, Tensor, Tensor], scale: number,
+  factors: number,
 ): void {
   const cpu = cpuOf(x);
   const [V, C] = weight.shape as [number, number];
   cpu.check("linearCrossEntropy", cpu.library.linearCrossEntropy(
-    cpu.queue, losses, dx, dWeight, x.handle, weight.handle, targets.handle, targets.size, C, V, ignoreIndex, scale, codeOf(x.dtype),
+    cpu.queue, losses, dx, dWeight, x.handle, weight.handle, targets.handle, factors,
+    targets.size, C, V, ignoreIndex, scale, codeOf(x.dtype),
   ));
 }
 
-const tokenLosses: KernelOf<typeof tokenLossesOp> = ([losses], x) => crossEntropy(losses.handle, 0, 0, x, 1);
+const tokenLosses: KernelOf<typeof tokenLossesOp> = ([losses], x) => crossEntropy(losses.handle, 0, 0, x, 1, 0);
 
-const linearCrossEntropy: KernelOf<typeof linearCrossEntropyOp> = ([total, dx, dWeight], x, { scale }) => {
+const tokenLossesGrad: KernelOf<typeof tokenLossesGradOp> = ([dx, dWeight], [g, ...x], { weightGradient }) => {
+  const cpu = cpuOf(dx);
+  const losses = cpu.allocate(4 * g.size);
+  crossEntropy(losses, dx.handle, weightGradient ? dWeight.handle : 0, x, 1, g.handle);
+  cpu.free(losses);
+};
+
+const linearCrossEntropy: KernelOf<typeof linearCrossEntropyOp> = ([total, dx, dWeight], x, { scale, weightGradient }) => {
   const cpu = cpuOf(total);
   const N = x[2].size;
   const losses = cpu.allocate(4 * N);
-  crossEntropy(losses, dx.handle, dWeight.handle, x, scale);
+  crossEntropy(losses, dx.handle, weightGradient ? dWeight.handle : 0, x, scale, 0);
   cpu.check("sum", cpu.library.sum(cpu.queue, total.handle, losses, N));
   cpu.free(losses);
   const factor = cpu.allocate(4);
@@ -138,6 +149,7 @@ export function provideFused(cpu: CpuDevice): void {
     .provide(swigluOp, swiglu, isNative)
     .provide(swigluGradOp, swigluGrad, isNative)
     .provide(tokenLossesOp, tokenLosses, isNative)
+    .provide(tokenLossesGradOp, tokenLossesGrad, ([, x]) => isNative([x]))
     .provide(linearCrossEntropyOp, linearCrossEntropy, isNative)
     .provide(attentionOp, attention, isNativeAttention)
     .provide(attentionGradOp, attentionGrad, (x, attrs) => isNativeAttention(x, attrs) && attrs.keyLength === null)

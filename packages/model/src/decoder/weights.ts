@@ -21,7 +21,9 @@ export async function loadParameters(
   return mapParameters(config, (name) => loaded.get(name)!);
 }
 
-async function loadTensor(
+/** Reads one tensor, converted to an element type. The caller owns it.
+ *  @throws ConfigError when it is missing, or has another shape or an element type danu does not compute with */
+export async function loadTensor(
   device: Device, weights: TensorStore, name: string, shape: readonly number[], dtype: DType,
 ): Promise<Tensor> {
   if (!weights.has(name)) throw new ConfigError(`model: expected a weight ${name}, found none; does config.json fit the weights?`, { name });

@@ -155,6 +155,19 @@ const calls: Readonly<Record<string, fc.Arbitrary<Call>>> = {
         real([V, C], seed + 2),
       ],
     ]),
+  tokenLosses: fc
+    .tuple(sizes, some, some, seeds)
+    .map(([N, C, V, seed]) => [
+      (targets, x, weight) => t.tokenLosses(x!, weight!, targets!),
+      [
+        {
+          ...hostIntegers("i32", [N], seed, V + 1),
+          values: hostIntegers("i32", [N], seed, V + 1).values.map((id) => (id === V ? t.ignoreIndex : id)),
+        },
+        real([N, C], seed + 1),
+        real([V, C], seed + 2),
+      ],
+    ]),
 };
 
 describe("the gradient is that of central differences", () => {

@@ -39,7 +39,7 @@ export { rmsNorm, rmsNormGradOp, rmsNormOp, type RmsNormAttrs } from "./rms-norm
 export { swiglu, swigluGradOp, swigluOp } from "./swiglu.ts";
 export { embedding, embeddingGradOp, embeddingOp } from "./embedding.ts";
 export {
-  ignoreIndex, linearCrossEntropy, linearCrossEntropyOp, tokenLosses, tokenLossesOp, type LossAttrs,
+  ignoreIndex, linearCrossEntropy, linearCrossEntropyOp, tokenLosses, tokenLossesGradOp, tokenLossesOp, type LossAttrs,
 } from "./linear-cross-entropy.ts";
 export { assign, assignOp } from "./assign.ts";
 export { assignSlice, assignSliceOp, type AssignSliceAttrs } from "./assign-slice.ts";

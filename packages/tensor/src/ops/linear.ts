@@ -26,11 +26,12 @@ export const linearOp: Op<LinearInputs, readonly [Tensor], null> = defineOp({
     }
     return [{ shape, dtype: x.dtype }];
   },
-  vjp: ([g], [x, weight, residual]) => {
+  vjp: ([g], [x, weight, residual], _, __, [needsX, needsWeight]) => {
     if (g === null) return [null, null, null];
     const rows = reshape(g, [rowsOf(x), weight.shape[0]!]);
-    const dx = reshape(matmul(rows, weight), x.shape);
-    const dWeight = matmul(rows, reshape(x, [rowsOf(x), weight.shape[1]!]), { transposeA: true, dtype: "f32" });
+    const dx = needsX ? reshape(matmul(rows, weight), x.shape) : null;
+    const flat = reshape(x, [rowsOf(x), weight.shape[1]!]);
+    const dWeight = needsWeight ? matmul(rows, flat, { transposeA: true, dtype: "f32" }) : null;
     return [dx, dWeight, residual && g];
   },
   decompose: ([x, weight, residual]) => {

@@ -28,16 +28,16 @@ export const matmulOp: Op<readonly [Tensor, Tensor], readonly [Tensor], MatmulAt
     const batch = broadcastShapes("matmul", a.shape.slice(0, -2), b.shape.slice(0, -2));
     return [{ shape: [...batch, m, n], dtype }];
   },
-  vjp: ([g], [a, b], _, { transposeA, transposeB }) => {
+  vjp: ([g], [a, b], _, { transposeA, transposeB }, [needsA, needsB]) => {
     if (g === null) return [null, null];
     const h = cast(g, a.dtype);
-    const da = transposeA
+    const toA = (): Tensor => (transposeA
       ? matmul(b, h, { transposeA: transposeB, transposeB: true })
-      : matmul(h, b, { transposeB: !transposeB });
-    const db = transposeB
+      : matmul(h, b, { transposeB: !transposeB }));
+    const toB = (): Tensor => (transposeB
       ? matmul(h, a, { transposeA: true, transposeB: transposeA })
-      : matmul(a, h, { transposeA: !transposeA });
-    return [da, db];
+      : matmul(a, h, { transposeA: !transposeA }));
+    return [needsA ? toA() : null, needsB ? toB() : null];
   },
   decompose: null,
 });

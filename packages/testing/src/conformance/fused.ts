@@ -166,20 +166,36 @@ const tokenLosses = conformanceCase(t.tokenLossesOp, {
   dtypes: computed,
   sample: (dtype) => lossInputs(dtype).map((x) => ({ x, attrs: null })),
   bound: ({ x }) => ({ relative: 16, absolute: lossUnits(x).loss }),
+  // The incoming gradients are normal numbers, below 5.
+  gradient: ({ x }) => [...lossGradientBounds(x, 5, 1), "value"],
   failing: () => ({ x: badTargets, attrs: null }),
+});
+
+const tokenLossesGrad = conformanceCase(t.tokenLossesGradOp, {
+  dtypes: computed,
+  sample: (dtype) =>
+    fc.tuple(lossInputs(dtype), seeds, fc.boolean()).map(([x, seed, weightGradient]) => ({
+      x: [hostTensor("f32", x[2].shape, seed), ...x],
+      attrs: { weightGradient },
+    })),
+  bound: ({ x: [, ...x] }) => lossGradientBounds(x, 5, 0),
+  failing: () => ({ x: [hostTensor("f32", [3], 3), ...badTargets], attrs: { weightGradient: true } }),
 });
 
 const linearCrossEntropy = conformanceCase(t.linearCrossEntropyOp, {
   dtypes: computed,
   sample: (dtype) =>
-    fc.tuple(lossInputs(dtype), fc.constantFrom(1, 0.125)).map(([x, scale]) => ({ x, attrs: { scale } })),
+    fc.tuple(lossInputs(dtype), fc.constantFrom(1, 0.125)).map(([x, scale]) => ({
+      x,
+      attrs: { scale, weightGradient: true },
+    })),
   bound: ({ x, attrs: { scale } }) => [
     { relative: 16 + x[0].shape[0]!, absolute: scale * x[0].shape[0]! * lossUnits(x).loss },
     ...lossGradientBounds(x, scale, 0),
   ],
   // The incoming gradient is one normal number, below 5. It scales gradients that have been rounded before.
   gradient: ({ x, attrs: { scale } }) => [...lossGradientBounds(x, 5 * scale, 1), "value"],
-  failing: () => ({ x: badTargets, attrs: { scale: 1 } }),
+  failing: () => ({ x: badTargets, attrs: { scale: 1, weightGradient: true } }),
 });
 
 const addInto = conformanceCase(t.addIntoOp, {
@@ -217,6 +233,7 @@ export const fusedCases: readonly ConformanceCase[] = [
   swiglu,
   swigluGrad,
   tokenLosses,
+  tokenLossesGrad,
   linearCrossEntropy,
   addInto,
   scaleInto,
