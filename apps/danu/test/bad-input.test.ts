@@ -3,9 +3,9 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
+import { BpeTrainer } from "@danu/tokenizer";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-import { buildVocabulary } from "../src/quickstart/vocabulary.ts";
 import { danu, inFolder, type Outcome } from "./support.ts";
 import { tinyCorpus, tinyRecipe } from "./tiny-run.ts";
 
@@ -46,7 +46,7 @@ describe("a recipe", () => {
       /data: expected a weight for every source or for none/,
     ],
     [{ tokenizer: "nowhere.model" }, /nowhere\.model: there is no such file or folder/],
-    [{ tokenizer: "recipe.json" }, /expected a SentencePiece \.model, got JSON/],
+    [{ tokenizer: "recipe.json" }, /tokenizer\.json: expected/],
     [{ tokenizer: "corpus/stories.jsonl" }, /expected/],
     [{ data: [{ paths: ["nowhere"] }] }, /nowhere: no such file or folder/],
   ] as const)("with %j is refused and nothing is left", async (changes, message) => {
@@ -288,7 +288,9 @@ test("data that is not there, not prepared, or made with another tokenizer", asy
       await danu(["data", "prepare", stories, "--tokenizer", tokenizer, "--out", out]),
       "already holds a dataset",
     );
-    await writeFile(join(folder, "other.model"), buildVocabulary("Another text.", 300));
+    const trainer = new BpeTrainer({ vocabularySize: 300, allowSmaller: true });
+    trainer.add("Another text.");
+    await writeFile(join(folder, "other.model"), trainer.train().file);
     expectSentence(
       await danu(["data", "inspect", out, "--tokenizer", join(folder, "other.model")]),
       "prepared with another tokenizer",

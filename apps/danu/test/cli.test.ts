@@ -132,6 +132,48 @@ test("the tokenizer commands go there and back", async () => {
   });
 });
 
+test("tokenizer train writes a folder that the other commands read, and does not overwrite it unasked", async () => {
+  await inFolder(async (folder) => {
+    const { stories } = await tinyCorpus(folder);
+    const out = join(folder, "trained");
+    const args = ["tokenizer", "train", stories, "--vocabulary", "600", "--special", "<|user|>", "--out", out];
+    const trained = await danu([...args, "--json"]);
+    expect(JSON.parse(trained.stdout)).toMatchObject({
+      out, vocabularySize: 600, files: expect.arrayContaining(["tokenizer.model", "tokenizer.json"]) as string[],
+    });
+    const text = "Once upon a time there was a fisher. <|user|>";
+    const idsFrom = async (name: string): Promise<unknown> =>
+      JSON.parse((await danu(["tokenizer", "encode", "--tokenizer", join(out, name), "--text", text, "--json"])).stdout);
+    expect(await idsFrom("tokenizer.json")).toEqual(await idsFrom("tokenizer.model"));
+    const again = await danu(args);
+    expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining("stands there already") as string });
+    expect((await danu([...args, "--overwrite"])).stdout).toMatch(/600 pieces, \d+ of them characters, .*\nwritten to/);
+    const small = await danu(["tokenizer", "train", stories, "--vocabulary", "256", "--out", join(folder, "small")]);
+    expect(small).toMatchObject({ code: 1, stderr: expect.stringMatching(/expected a vocabulary of at least \d+ pieces/) as string });
+  });
+});
+
+test("tokenizer inspect describes a vocabulary, and a text in tokens with their ids", async () => {
+  await inFolder(async (folder) => {
+    const { tokenizer } = await tinyCorpus(folder);
+    const args = ["tokenizer", "inspect", "--tokenizer", tokenizer];
+    const text = "Once upon a time, für.";
+    const { stdout } = await danu([...args, "--text", text, "--json"]);
+    const report = JSON.parse(stdout) as {
+      vocabulary: { special: unknown }; text: { tokens: number; byteTokens: number; first: { text: string }[] };
+    };
+    expect(report.vocabulary.special).toEqual([
+      { id: 0, piece: "<unk>" }, { id: 1, piece: "<s>" }, { id: 2, piece: "</s>" },
+    ]);
+    expect(report.text.first.map((token) => token.text).join("")).toBe(text);
+    expect(report.text.byteTokens).toBe(2);
+    const shown = await danu([...args, "--text", text], { isTTY: true });
+    expect(shown.stdout).toMatch(/\x1b\[36m.*·\d+/);
+    expect(shown.stdout).toContain(`${report.text.tokens} tokens for 23 bytes`);
+    expect((await danu(args)).stdout).toMatch(/pieces; begin 1, end 2/);
+  });
+});
+
 test("data inspect colours documents on a terminal, and not in a pipe or with NO_COLOR", async () => {
   await inFolder(async (folder) => {
     const { stories, tokenizer } = await tinyCorpus(folder);

@@ -1,12 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { loadTokenizer } from "@danu/tokenizer";
-import fc from "fast-check";
 import { expect, test } from "vitest";
 
 import { tellStories } from "../src/quickstart/stories.ts";
-import { buildVocabulary } from "../src/quickstart/vocabulary.ts";
 import { makeWorld } from "../src/quickstart/world.ts";
 import { danu, inFolder } from "./support.ts";
 
@@ -36,25 +33,6 @@ test("a world's stories follow from its seed and agree with its facts", () => {
 });
 
 const numbers = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
-
-test("a vocabulary encodes its own text in words and any other text in bytes, and back", () => {
-  const stories = [...tellStories(makeWorld(1), 1, 100)];
-  const tokenizer = loadTokenizer(buildVocabulary(stories.join("\n"), 900));
-  expect(tokenizer).toMatchObject({ vocabularySize: 900, unkId: 0, bosId: 1, eosId: 2, padId: -1 });
-  for (const story of stories.slice(0, 10)) {
-    const ids = tokenizer.encode(story);
-    expect(ids.length).toBeLessThan(story.split(" ").length * 1.7);
-    expect(tokenizer.decode(ids)).toBe(story);
-  }
-  fc.assert(
-    fc.property(fc.string({ unit: "grapheme" }), (text) => {
-      // The sign that stands for a space cannot come back as itself.
-      fc.pre(!text.includes("▁"));
-      expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
-    }),
-  );
-  expect(buildVocabulary("", 0).length).toBeGreaterThan(256);
-});
 
 test("danu quickstart trains, writes its report, and goes on when run again", async () => {
   await inFolder(async (folder) => {

@@ -5,9 +5,9 @@ import { StreamDecoder } from "./decode/stream.ts";
 import { TokenizerError } from "./errors.ts";
 import type { SentencePieceModel } from "./sentencepiece/model.ts";
 import type { TokenizerSettings } from "./settings.ts";
-import type { AddedTokens } from "./text/added-tokens.ts";
+import type { AddedTokens, SpecialPlaces } from "./text/added-tokens.ts";
 import type { NormalizedText, Normalizer } from "./text/normalizer.ts";
-import { Offsets, toByteOffsets } from "./text/offsets.ts";
+import { Offsets, Places, toByteOffsets } from "./text/offsets.ts";
 import type { DecodeOptions, EncodeOptions, Encoding, OffsetUnit, Tokenizer } from "./tokenizer.ts";
 
 /** Bytes of UTF-8 that one UTF-16 code unit needs at most. */
@@ -43,6 +43,9 @@ export interface TokenizerParts extends SpecialIds {
   readonly readPieces: () => readonly string[];
   readonly idOf: (piece: string) => number;
   readonly isSpecial: (id: number) => boolean;
+  /** Ids that BOS and EOS mean, where they are not `bosId` and `eosId` alone. */
+  readonly prefix?: readonly number[] | undefined;
+  readonly suffix?: readonly number[] | undefined;
   /** Tokens found in the text as it comes. */
   readonly addedTokens: AddedTokens;
   readonly normalizer: Normalizer;
@@ -50,8 +53,12 @@ export interface TokenizerParts extends SpecialIds {
   readonly spacedStretches: SpacedStretches;
   /** Tokens found in normalized text. */
   readonly normalizedTokens: AddedTokens;
-  /** Which stretches between `normalizedTokens` get a space, unless they start with one. */
+  /** Which parts between `normalizedTokens` get a space, unless they start with one. */
   readonly spacedParts: SpacedStretches;
+  /** Whether they get it even then. */
+  readonly doublesSpace?: boolean;
+  /** What happens to parts before merging, length unchanged. */
+  readonly finishPart?: ((part: string) => string) | undefined;
   readonly encoder: BpeEncoder;
   /** Whether a run of unknown ids is one. */
   readonly fusesUnknown: boolean;
@@ -139,34 +146,27 @@ export class BpeTokenizer implements Tokenizer {
   }
 
   #run(text: string, options: EncodeOptions, offsets: Offsets | undefined): Int32Array {
-    const { maxLength, plainRanges } = options;
-    const parseSpecial = options.parseSpecial ?? false;
+    const { maxLength } = options;
+    const special = options.parseSpecial === true ? (options.plainRanges ?? "all") : "none";
     const addPrefixSpace = options.addPrefixSpace ?? true;
     if (maxLength !== undefined && text.length > maxLength) throw tooLong(text.length, maxLength);
     const { addedTokens } = this.#parts;
     const out = this.#out;
     out.length = 0;
-    if (options.addBos) {
-      out.push(required(this.bosId, "beginning-of-sequence"));
-      offsets?.push(0, 0);
-    }
-    if (addedTokens.isEmpty(parseSpecial)) this.#encodeStretch(text, 0, addPrefixSpace, out, offsets);
+    if (options.addBos) this.#frame(this.#parts.prefix ?? [this.bosId], "beginning-of-sequence", 0, offsets);
+    if (addedTokens.isEmpty(special)) this.#encodeStretch(text, 0, addPrefixSpace, special, offsets);
     else {
       addedTokens.split(
         text,
-        parseSpecial,
-        plainRanges ?? [],
-        (from, to) => this.#encodeStretch(text.slice(from, to), from, addPrefixSpace || from > 0, out, offsets),
+        special,
+        (from, to) => this.#encodeStretch(text.slice(from, to), from, addPrefixSpace || from > 0, special, offsets),
         (id, from, to) => {
           out.push(id);
           offsets?.push(from, to);
         },
       );
     }
-    if (options.addEos) {
-      out.push(required(this.eosId, "end-of-sequence"));
-      offsets?.push(text.length, text.length);
-    }
+    if (options.addEos) this.#frame(this.#parts.suffix ?? [this.eosId], "end-of-sequence", text.length, offsets);
     const ids = out.values.slice(0, out.length);
     if (this.#bytes.length > KEPT_SCRATCH) {
       this.#useScratch(0);
@@ -175,72 +175,90 @@ export class BpeTokenizer implements Tokenizer {
     return ids;
   }
 
+  /** Adds ids that stand for no text. */
+  #frame(ids: readonly number[], name: string, at: number, offsets: Offsets | undefined): void {
+    for (const id of ids) {
+      this.#out.push(required(id, name));
+      offsets?.push(at, at);
+    }
+  }
+
   /** Encodes text between added tokens. @param at where it starts in the whole text */
-  #encodeStretch(source: string, at: number, mayPrefix: boolean, out: IdBuffer, offsets: Offsets | undefined): void {
-    const { normalizer, normalizedTokens, spacedStretches, fusesUnknown } = this.#parts;
-    const from = out.length;
+  #encodeStretch(
+    source: string,
+    at: number,
+    mayPrefix: boolean,
+    special: SpecialPlaces,
+    offsets: Offsets | undefined,
+  ): void {
+    const { normalizer, normalizedTokens, finishPart, spacedStretches, fusesUnknown } = this.#parts;
+    const from = this.#out.length;
     const prefix = mayPrefix && isSpaced(spacedStretches, at);
-    const normalized = normalizer.normalize(source, prefix, offsets !== undefined);
-    // Every stretch may hold these tokens, special ones included: `parseSpecial` concerns those of the raw text.
-    if (normalizedTokens.isEmpty(true)) {
-      const spaced = normalized.spaceBefore || this.#isPartSpaced(normalized.text, at, mayPrefix);
-      this.#encodePart(normalized.text, spaced, out);
-      if (offsets !== undefined) this.#notePart(offsets, placesOf(normalized, at, 0));
-    } else this.#encodeAroundTokens(normalized, at, mayPrefix, out, offsets);
-    if (fusesUnknown) this.#joinUnknowns(from, out, offsets);
+    const aligned = offsets !== undefined || typeof special !== "string";
+    const normalized = normalizer.normalize(source, prefix, aligned);
+    if (normalizedTokens.isEmpty(special)) {
+      const place = normalized.sources === undefined ? at : at + normalized.sources[0]!;
+      const part = finishPart === undefined ? normalized.text : finishPart(normalized.text);
+      this.#encodePart(part, normalized.spaceBefore || this.#isPartSpaced(part, place, mayPrefix));
+      if (offsets !== undefined) this.#notePart(offsets, new Places(normalized, at, 0));
+    } else this.#encodeAroundTokens(normalized, at, mayPrefix, special, offsets);
+    if (fusesUnknown) this.#joinUnknowns(from, offsets);
   }
 
   #encodeAroundTokens(
     normalized: NormalizedText,
     at: number,
     mayPrefix: boolean,
-    out: IdBuffer,
+    special: SpecialPlaces,
     offsets: Offsets | undefined,
   ): void {
     const whole = normalized.spaceBefore ? ` ${normalized.text}` : normalized.text;
-    const shift = whole.length - normalized.text.length;
-    const placeOf = placesOf(normalized, at, -shift);
-    this.#parts.normalizedTokens.split(
+    const shift = normalized.spaceBefore ? -1 : 0;
+    const places = new Places(normalized, at, shift);
+    const { normalizedTokens, finishPart = (part) => part } = this.#parts;
+    normalizedTokens.split(
       whole,
-      true,
-      [],
+      special,
       (start, end) => {
-        const part = whole.slice(start, end);
-        this.#encodePart(part, this.#isPartSpaced(part, start === 0 ? at : placeOf(start), mayPrefix), out);
-        if (offsets !== undefined) this.#notePart(offsets, placesOf(normalized, at, start - shift));
+        const part = finishPart(whole.slice(start, end));
+        this.#encodePart(part, this.#isPartSpaced(part, places.startOf(start), mayPrefix));
+        if (offsets !== undefined) this.#notePart(offsets, new Places(normalized, at, start + shift));
       },
       (id, start, end) => {
-        out.push(id);
-        offsets?.push(placeOf(start), placeOf(end));
+        this.#out.push(id);
+        offsets?.push(places.startOf(start), places.endOf(end));
       },
+      places,
     );
   }
 
   #isPartSpaced(part: string, place: number, mayPrefix: boolean): boolean {
-    const { spacedParts } = this.#parts;
-    return mayPrefix && isSpaced(spacedParts, place) && part !== "" && part.charCodeAt(0) !== SPACE;
+    const { spacedParts, doublesSpace } = this.#parts;
+    if (!mayPrefix || part === "" || !isSpaced(spacedParts, place)) return false;
+    return doublesSpace === true || part.charCodeAt(0) !== SPACE;
   }
 
-  #encodePart(text: string, spaceBefore: boolean, out: IdBuffer): void {
+  #encodePart(text: string, spaceBefore: boolean): void {
     const room = text.length * BYTES_PER_UNIT + 1;
     if (this.#bytes.length < room) this.#useScratch(room);
     const bytes = this.#bytes;
     bytes[0] = SPACE;
     const end = utf8.encodeInto(text, this.#bytesAfterSpace).written + 1;
     const start = spaceBefore ? 0 : 1;
-    if (this.#ranges === undefined) this.#parts.encoder.encode(bytes, start, end, out);
-    else this.#parts.encoder.encodeWithRanges(bytes, start, end, out, this.#ranges);
+    if (this.#ranges === undefined) this.#parts.encoder.encode(bytes, start, end, this.#out);
+    else this.#parts.encoder.encodeWithRanges(bytes, start, end, this.#out, this.#ranges);
   }
 
   /** Takes over the ranges of the part that was encoded last. */
-  #notePart(offsets: Offsets, placeOf: (unit: number) => number): void {
-    offsets.addBytes(this.#ranges!, this.#bytes, 1, placeOf);
+  #notePart(offsets: Offsets, places: Places): void {
+    offsets.addBytes(this.#ranges!, this.#bytes, 1, places);
     this.#ranges = new RangeBuffer();
   }
 
   /** A run of unknown ids becomes one. */
-  #joinUnknowns(from: number, out: IdBuffer, offsets: Offsets | undefined): void {
+  #joinUnknowns(from: number, offsets: Offsets | undefined): void {
     const { unkId } = this;
+    const out = this.#out;
     const { values } = out;
     const isJoined = (i: number): boolean => i > from && values[i] === unkId && values[i - 1] === unkId;
     if (offsets !== undefined) offsets.joinRuns(from, out, isJoined);
@@ -258,15 +276,6 @@ export class BpeTokenizer implements Tokenizer {
     this.#bytes = new Uint8Array(size);
     this.#bytesAfterSpace = this.#bytes.subarray(1);
   }
-}
-
-/** Maps a code unit of a part of normalized text to the whole text; −1 is the dummy space before it.
- *  @param at where the stretch starts in the whole text  @param shift where the part starts in the normalized text */
-function placesOf({ sources }: NormalizedText, at: number, shift: number): (unit: number) => number {
-  return (unit) => {
-    const place = Math.max(Math.max(unit, 0) + shift, 0);
-    return at + (sources === undefined ? place : sources[place]!);
-  };
 }
 
 function isSpaced(stretches: SpacedStretches, at: number): boolean {

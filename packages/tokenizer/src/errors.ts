@@ -7,7 +7,8 @@ export type TokenizerErrorCode =
   | "text-too-long"
   | "bad-option"
   | "closed"
-  | "thread-failed";
+  | "thread-failed"
+  | "vocabulary-size";
 
 /** The one error that this package throws; its message says what was expected, what came, and what to do. */
 export class TokenizerError extends Error {

@@ -1,6 +1,11 @@
 export { BatchEncoder, type BatchEncoderOptions, type EncodedBatch } from "./batch-encoder.ts";
 export { TokenizerError, type TokenizerErrorCode } from "./errors.ts";
 export { loadTokenizer, type TokenizerFiles } from "./load.ts";
+export { saveTokenizer, type SaveOptions, type TokenizerFormat } from "./save/save-tokenizer.ts";
 export type { StreamDecoder } from "./decode/stream.ts";
 export type { TextRange } from "./text/added-tokens.ts";
 export type { DecodeOptions, EncodeOptions, Encoding, OffsetUnit, Tokenizer } from "./tokenizer.ts";
+export { BpeTrainer, type TrainingHooks, type TrainingProgress } from "./train/bpe-trainer.ts";
+export type { BpeTrainerOptions } from "./train/options.ts";
+export { trainBpe } from "./train/train-bpe.ts";
+export type { TrainedModel } from "./train/trained-model.ts";

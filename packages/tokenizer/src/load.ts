@@ -1,10 +1,12 @@
-import { TokenizerError } from "./errors.ts";
+import { readSettings } from "./huggingface/settings-files.ts";
+import { huggingFaceTokenizer } from "./huggingface/tokenizer-json.ts";
 import { parseModel } from "./sentencepiece/model.ts";
 import { sentencePieceTokenizer } from "./sentencepiece/tokenizer.ts";
-import type { TokenizerSettings } from "./settings.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 const OPENING_BRACE = 0x7b;
+const CLOSING_BRACE = 0x7d;
+const QUOTE = 0x22;
 
 /** The files of a tokenizer, as bytes. */
 export interface TokenizerFiles {
@@ -25,24 +27,22 @@ export interface TokenizerFiles {
  *  @throws TokenizerError `malformed-model` if a file breaks its format, `unsupported-model` if it is of another kind */
 export function loadTokenizer(files: Uint8Array | TokenizerFiles): Tokenizer {
   const { model, ...beside } = files instanceof Uint8Array ? { model: files } : files;
-  const settings: TokenizerSettings = readSettings(beside);
-  if (looksLikeJson(model)) {
-    throw new TokenizerError(
-      "unsupported-model",
-      "expected a SentencePiece .model, got JSON: pass the tokenizer.model that lies beside tokenizer.json",
-    );
-  }
+  const settings = readSettings(beside);
+  if (looksLikeJson(model)) return huggingFaceTokenizer(model, settings);
   return sentencePieceTokenizer(parseModel(model), settings);
 }
 
-function readSettings(_files: Omit<TokenizerFiles, "model">): TokenizerSettings {
-  return {};
+/** Whether a file begins like a JSON object. The first two bytes of a model can be a newline and a brace, but then what
+ *  follows is neither a quote nor another brace. */
+function looksLikeJson(bytes: Uint8Array): boolean {
+  const hasMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+  const brace = spaceEnd(bytes, hasMark ? 3 : 0);
+  const next = bytes[spaceEnd(bytes, brace + 1)];
+  return bytes[brace] === OPENING_BRACE && (next === QUOTE || next === CLOSING_BRACE);
 }
 
-/** No model starts with a brace: as protobuf it would open a group, which the format does not use. */
-function looksLikeJson(bytes: Uint8Array): boolean {
-  const start = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
+function spaceEnd(bytes: Uint8Array, start: number): number {
   let at = start;
   while (bytes[at] === 0x20 || bytes[at] === 0x0a || bytes[at] === 0x0d || bytes[at] === 0x09) at++;
-  return bytes[at] === OPENING_BRACE;
+  return at;
 }

@@ -26,7 +26,7 @@ describe("files that are not a usable model", () => {
     ["JSON", Buffer.from(' {"model": {}}'), "unsupported-model", /got JSON/],
     ["a unigram model", modelBytes(special, { modelType: 1 }), "unsupported-model", /got unigram/],
     ["a word model", modelBytes(special, { modelType: 3 }), "unsupported-model", /got word/],
-    ["NFKC", modelBytes(special, { characterMap: Uint8Array.of(1) }), "unsupported-model", /identity normalizer/],
+    ["a damaged character map", modelBytes(special, { characterMap: Uint8Array.of(1) }), "malformed-model", /character map/],
     ["raw spaces", modelBytes(special, { escapeWhitespaces: false }), "unsupported-model", /escaped spaces/],
     ["no unknown piece", modelBytes(letters), "malformed-model", /exactly one unknown piece, got 0/],
     ["two unknown pieces", modelBytes([...special, { spelling: "x", kind: 2 }]), "malformed-model", /got 2/],

@@ -17,6 +17,7 @@ function entry(name: string, summary: string, load: () => Promise<Loaded>): Comm
 export const commands: readonly CommandEntry[] = [
   entry("quickstart", "train a small model on a built-in world, in minutes", () => import("./quickstart.ts")),
   entry("doctor", "what this machine has, what would be used, and why not more", () => import("./doctor.ts")),
+  entry("tokenizer train", "text files to a vocabulary", () => import("./tokenizer-train.ts")),
   entry("tokenizer encode", "text to token ids", () => import("./tokenizer-encode.ts")),
   entry("tokenizer decode", "token ids to text", () => import("./tokenizer-decode.ts")),
   entry("tokenizer inspect", "a vocabulary, and a text in coloured tokens", () => import("./tokenizer-inspect.ts")),

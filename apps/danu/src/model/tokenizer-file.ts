@@ -1,10 +1,13 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 import { readTokenizerFiles, type DecoderConfig } from "@danu/model";
-import { loadTokenizer, type Tokenizer, type TokenizerFiles } from "@danu/tokenizer";
+import {
+  loadTokenizer, saveTokenizer, TokenizerError,
+  type SaveOptions, type Tokenizer, type TokenizerFiles, type TokenizerFormat,
+} from "@danu/tokenizer";
 
 import { readInput } from "../cli/read-file.ts";
 
@@ -60,30 +63,30 @@ export function specialIds({ bosId, eosId, padId }: Tokenizer): Pick<DecoderConf
   return { bosId: orNull(bosId), eosId: orNull(eosId), padId: orNull(padId) };
 }
 
-/** The tokenizer's files of a model folder, so that transformers and danu load it from there. */
+/** The tokenizer's files of a model folder, for everybody: transformers, sentencepiece, llama.cpp and danu. */
 export async function tokenizerFilesFor(
-  { path, tokenizer, files }: TokenizerFile,
+  { path, tokenizer }: TokenizerFile,
   config: DecoderConfig,
 ): Promise<ReadonlyMap<string, Uint8Array | string>> {
   const beside = await readTokenizerFiles(join(path, ".."));
-  if (path.endsWith("tokenizer.model") && beside.has("tokenizer_config.json")) return beside;
-  const nameOf = (id: number): string | null => (id < 0 ? null : tokenizer.pieces[id]!);
-  const settings = {
-    tokenizer_class: "LlamaTokenizer",
-    bos_token: nameOf(tokenizer.bosId),
-    eos_token: nameOf(tokenizer.eosId),
-    unk_token: nameOf(tokenizer.unkId),
-    pad_token: nameOf(tokenizer.padId),
-    add_bos_token: tokenizer.bosId >= 0,
-    add_eos_token: false,
-    clean_up_tokenization_spaces: false,
-    legacy: false,
-    model_max_length: config.maxPositions,
-    sp_model_kwargs: {},
-    use_default_system_prompt: false,
-  };
-  return new Map<string, Uint8Array | string>([
-    ["tokenizer.model", files.model],
-    ["tokenizer_config.json", `${JSON.stringify(settings, null, 2)}\n`],
-  ]);
+  const isWhole = ["tokenizer.json", "tokenizer_config.json"].every((name) => beside.has(name));
+  if (isWhole && beside.has(basename(path))) return beside;
+  const options = { modelMaxLength: config.maxPositions };
+  const files = new Map<string, Uint8Array>();
+  for (const format of ["sentencepiece", "huggingface"] as const) {
+    for (const [name, content] of savedIn(tokenizer, format, options)) files.set(name, content);
+  }
+  return files;
+}
+
+/** The files of one format; none where the format cannot hold the vocabulary. */
+function savedIn(
+  tokenizer: Tokenizer, format: TokenizerFormat, options: SaveOptions,
+): ReadonlyMap<string, Uint8Array> {
+  try {
+    return saveTokenizer(tokenizer, format, options);
+  } catch (error) {
+    if (error instanceof TokenizerError && error.code === "unsupported-model") return new Map();
+    throw error;
+  }
 }

@@ -1,9 +1,10 @@
 import { existsSync } from "node:fs";
-import { mkdir, open, rename } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 
+import { BpeTrainer } from "@danu/tokenizer";
+
+import { placeFile } from "../cli/place-file.ts";
 import { tellStories } from "./stories.ts";
-import { buildVocabulary } from "./vocabulary.ts";
 import { makeWorld } from "./world.ts";
 
 /** Files of the built-in corpus. */
@@ -20,21 +21,9 @@ export async function writeCorpus(folder: string, seed: number, count: number): 
   const corpus = { stories: join(folder, "stories.jsonl"), tokenizer: join(folder, "tokenizer.model") };
   if (existsSync(corpus.stories) && existsSync(corpus.tokenizer)) return corpus;
   const stories = [...tellStories(makeWorld(seed), seed, count)];
-  await mkdir(folder, { recursive: true });
-  await place(corpus.tokenizer, buildVocabulary(stories.join("\n"), 1024));
-  await place(corpus.stories, stories.map((text) => `${JSON.stringify({ text })}\n`).join(""));
+  const trainer = new BpeTrainer({ vocabularySize: 1024, allowSmaller: true });
+  for (const story of stories) trainer.add(story);
+  await placeFile(corpus.tokenizer, trainer.train().file);
+  await placeFile(corpus.stories, stories.map((text) => `${JSON.stringify({ text })}\n`).join(""));
   return corpus;
-}
-
-/** Writes a file that appears whole or not at all. */
-async function place(path: string, content: string | Uint8Array): Promise<void> {
-  const temporary = join(dirname(path), `.${process.pid}.tmp`);
-  const file = await open(temporary, "w");
-  try {
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
 }

@@ -2,13 +2,14 @@ import { TokenizerError } from "../errors.ts";
 import { incompleteTail } from "./utf8.ts";
 
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+const SPACE = 0x20;
 const REPLACEMENT = [0xef, 0xbf, 0xbd] as const;
 
 /** What every id decodes to. */
 export interface Surfaces {
   /** All surfaces, one after another; pieces are whole characters of UTF-8, byte pieces one byte. */
   readonly bytes: Uint8Array;
-  /** `[V]`, 1 for a piece that is a byte of a character. */
+  /** `[V]`, 1 for a piece that is bytes of a character, or nothing at all where a run of bytes goes on across it. */
   readonly isByte: Uint8Array;
   /** `[V]`, 1 for a piece whose first character is a space that may be the dummy one. */
   readonly startsWithSpace: Uint8Array;
@@ -16,6 +17,8 @@ export interface Surfaces {
   readonly ranges: Uint32Array;
   /** `[2 V]`, the same with special ids spelled. */
   readonly spelledRanges: Uint32Array;
+  /** `[2 V]`, surfaces of the piece that a text begins with, where they differ; special ids are passed over. */
+  readonly firstRanges?: Uint32Array;
 }
 
 /** How spaces at the start of the text are undone. */
@@ -24,6 +27,8 @@ export interface LeadingSpace {
   readonly addDummyPrefix: boolean;
   /** Encoding removed spaces: the first of every piece before the text is taken away. */
   readonly removeExtraWhitespaces: boolean;
+  /** So many spaces are taken away, whichever pieces they come from, and the two others do not count. */
+  readonly most?: number;
 }
 
 /** Where a text stands between two calls. */
@@ -36,6 +41,8 @@ export class DecodeState {
   atStart = true;
   /** Whether the piece before held it. */
   sawSpace = false;
+  /** Spaces taken away, where they are counted. */
+  taken = 0;
   /** Whether the text has begun. */
   begun = false;
 
@@ -49,11 +56,13 @@ export class Decoder {
   readonly #surfaces: Surfaces;
   readonly #strips: boolean;
   readonly #stripsAll: boolean;
+  readonly #most: number | undefined;
 
   constructor(surfaces: Surfaces, leading: LeadingSpace) {
     this.#surfaces = surfaces;
     this.#strips = leading.addDummyPrefix || leading.removeExtraWhitespaces;
     this.#stripsAll = leading.removeExtraWhitespaces;
+    this.#most = leading.most;
   }
 
   /** The text of all `ids`. @throws TokenizerError `id-out-of-range` */
@@ -65,7 +74,7 @@ export class Decoder {
 
   /** Adds the bytes of `ids` to `state`; nothing is added if one of them is out of range. */
   append(state: DecodeState, ids: ArrayLike<number>, skipSpecial: boolean): void {
-    const { isByte, bytes } = this.#surfaces;
+    const { isByte, bytes, firstRanges } = this.#surfaces;
     const ranges = skipSpecial ? this.#surfaces.ranges : this.#surfaces.spelledRanges;
     this.#reserve(state, ids, ranges);
     const target = state.bytes;
@@ -73,10 +82,19 @@ export class Decoder {
     for (let i = 0; i < ids.length; i++) {
       const id = ids[i]!;
       let from = ranges[2 * id]!;
-      const to = ranges[2 * id + 1]!;
-      if (isByte[id] === 0) {
-        if (from === to) length = sealCharacter(target, length);
-        else if (state.atStart) from += this.#leadingSpace(state, id, length);
+      let to = ranges[2 * id + 1]!;
+      if (from === to) {
+        if (isByte[id] === 0) length = sealCharacter(target, length);
+      } else if (state.atStart) {
+        if (firstRanges !== undefined) {
+          state.atStart = false;
+          from = firstRanges[2 * id]!;
+          to = firstRanges[2 * id + 1]!;
+        } else if (this.#most === undefined) from += this.#leadingSpace(state, id, length);
+        else {
+          for (; from < to && bytes[from] === SPACE && state.taken < this.#most; from++) state.taken++;
+          state.atStart = from === to;
+        }
       }
       while (from < to) target[length++] = bytes[from++]!;
     }

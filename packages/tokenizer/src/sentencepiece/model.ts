@@ -62,12 +62,12 @@ export function parseModel(file: Uint8Array): SentencePieceModel {
       normalizer = parseNormalizer(file, fields.start, fields.end);
     } else if (fields.field === 5) {
       fields.content();
-      requireNoCharacterMap(parseNormalizer(file, fields.start, fields.end), "denormalizer");
+      requireNoDenormalizer(parseNormalizer(file, fields.start, fields.end));
     } else fields.skip();
   }
   if (count === 0) throw malformed("at least one piece, got none: the file is not a SentencePiece model");
   requireBpe(trainer);
-  requireNoCharacterMap(normalizer, "normalizer");
+  requireEscapedSpaces(normalizer);
   const starts = arrays.starts.slice(0, count);
   const ends = arrays.ends.slice(0, count);
   const scores = arrays.scores.slice(0, count);
@@ -131,11 +131,15 @@ function requireBpe(trainer: TrainerSpec): void {
   throw new TokenizerError("unsupported-model", message, { modelType: trainer.modelType });
 }
 
-function requireNoCharacterMap(spec: NormalizerSpec, which: string): void {
-  if (!spec.hasCharacterMap && spec.escapeWhitespaces) return;
-  const message =
-    `tokenizer model: expected the identity ${which} with escaped spaces, got "${spec.name}": ` +
-    "other normalisation cannot be read";
+function requireEscapedSpaces(spec: NormalizerSpec): void {
+  if (spec.escapeWhitespaces) return;
+  const message = `tokenizer model: expected a normalizer with escaped spaces, got "${spec.name}" without`;
+  throw new TokenizerError("unsupported-model", message, { name: spec.name });
+}
+
+function requireNoDenormalizer(spec: NormalizerSpec): void {
+  if (spec.characterMap.length === 0) return;
+  const message = `tokenizer model: expected no denormalizer, got "${spec.name}": text cannot be replaced on decoding`;
   throw new TokenizerError("unsupported-model", message, { name: spec.name });
 }
 

@@ -20,8 +20,8 @@ export interface TrainerSpec {
 export interface NormalizerSpec {
   /** Name of the rule, for messages. */
   name: string;
-  /** Whether characters are replaced (NFKC and the like). */
-  hasCharacterMap: boolean;
+  /** The rules of `CharacterMap` (NFKC and the like); empty where characters stay as they are. */
+  characterMap: Uint8Array;
   /** Puts a space before the text. */
   addDummyPrefix: boolean;
   /** Drops spaces at both ends and all but one of a run. */
@@ -59,7 +59,7 @@ export function parseTrainer(file: Uint8Array, start: number, end: number): Trai
 export function parseNormalizer(file: Uint8Array, start: number, end: number): NormalizerSpec {
   const spec: NormalizerSpec = {
     name: "",
-    hasCharacterMap: false,
+    characterMap: new Uint8Array(0),
     addDummyPrefix: true,
     removeExtraWhitespaces: true,
     escapeWhitespaces: true,
@@ -69,7 +69,7 @@ export function parseNormalizer(file: Uint8Array, start: number, end: number): N
     if (fields.field === 1) spec.name = readString(fields, file);
     else if (fields.field === 2) {
       fields.content();
-      spec.hasCharacterMap = fields.end > fields.start;
+      spec.characterMap = file.subarray(fields.start, fields.end);
     } else if (fields.field === 3) spec.addDummyPrefix = fields.int32() !== 0;
     else if (fields.field === 4) spec.removeExtraWhitespaces = fields.int32() !== 0;
     else if (fields.field === 5) spec.escapeWhitespaces = fields.int32() !== 0;

@@ -1,7 +1,8 @@
+import { SPACE, UNMATCHED_SPACE } from "../bpe/characters.ts";
 import type { Surfaces } from "../decode/decoder.ts";
 import type { AddedToken } from "../text/added-tokens.ts";
 import { Kind, type SentencePieceModel } from "./model.ts";
-import { SPACE, UNMATCHED_SPACE, type Vocabulary } from "./vocabulary.ts";
+import type { Vocabulary } from "./vocabulary.ts";
 
 /** The bytes that each id of a SentencePiece model decodes to. @param beyond tokens with ids after the pieces */
 export function surfacesOf(

@@ -3,6 +3,8 @@ import { BpeTokenizer } from "../bpe-tokenizer.ts";
 import { TokenizerError } from "../errors.ts";
 import type { TokenizerSettings } from "../settings.ts";
 import { type AddedToken, AddedTokens } from "../text/added-tokens.ts";
+import { LiteralMatcher } from "../text/literal-matcher.ts";
+import { CharacterMap } from "./character-map.ts";
 import { Kind, type SentencePieceModel, spellingOf } from "./model.ts";
 import { SentencePieceNormalizer } from "./normalize.ts";
 import { surfacesOf } from "./surfaces.ts";
@@ -40,7 +42,7 @@ export function sentencePieceTokenizer(model: SentencePieceModel, settings: Toke
     idOf,
     isSpecial,
     addedTokens: new AddedTokens([...added, ...specialPieces(model, new Set(added.map((token) => token.id)))]),
-    normalizer: new SentencePieceNormalizer(normalizer, trainer),
+    normalizer: new SentencePieceNormalizer(normalizer, trainer, characterMapOf(model)),
     spacedStretches: settings.legacy === false ? "first" : "every",
     normalizedTokens: new AddedTokens(userDefinedPieces(model)),
     spacedParts: "none",
@@ -49,6 +51,14 @@ export function sentencePieceTokenizer(model: SentencePieceModel, settings: Toke
     makeSurfaces: () => surfacesOf(model, vocabulary, beyond),
     leadingSpace: normalizer,
   });
+}
+
+/** The rules that the model replaces characters by, if any; they leave user-defined pieces alone. */
+function characterMapOf(model: SentencePieceModel): CharacterMap | undefined {
+  const { characterMap } = model.normalizer;
+  if (characterMap.length === 0) return undefined;
+  const userDefined = piecesOf(model, [Kind.userDefined]);
+  return new CharacterMap(characterMap, new LiteralMatcher(userDefined.map(({ spelling, id }) => [spelling, id])));
 }
 
 /** Tokens with ids past the pieces, by id − `size`. @throws TokenizerError if an id between is missing */

@@ -1,15 +1,10 @@
 import { TokenizerError } from "../errors.ts";
+import { characterLength, escapeSpaces, joinCharacters, SPACE, SPACE_SYMBOL } from "../bpe/characters.ts";
 import type { BpeModel } from "../bpe/encoder.ts";
 import type { IdBuffer } from "../bpe/id-buffer.ts";
 import { PieceTable } from "../bpe/piece-table.ts";
 import { Kind, type SentencePieceModel, spellingOf } from "./model.ts";
 import { SpellingMerges } from "./spelling-merges.ts";
-
-/** `▁` as text holds it inside this package: one byte. */
-export const SPACE = 0x20;
-/** A real space inside a piece: no text has it after spaces became `▁`, so it must match nothing. */
-export const UNMATCHED_SPACE = 0xff;
-const SPACE_SYMBOL = [0xe2, 0x96, 0x81] as const;
 
 /** A SentencePiece vocabulary as tables for the encoder. */
 export class Vocabulary implements BpeModel {
@@ -35,7 +30,7 @@ export class Vocabulary implements BpeModel {
     this.unkId = model.kinds.indexOf(Kind.unknown);
     this.#byteFallback = model.trainer.byteFallback;
     this.table = buildTable(model);
-    this.#allowCharactersToContinue();
+    joinCharacters(this.cuts.joins);
     this.#readNeighbours();
     this.merges = new SpellingMerges(this.table, model.kinds, model.scores);
     for (let byte = 0; byte < 128; byte++) this.#asciiSymbols[byte] = this.#symbol(Uint8Array.of(byte), 0, 1);
@@ -83,11 +78,6 @@ export class Vocabulary implements BpeModel {
     return id >= this.size || this.kinds[id] === Kind.normal ? id : -1;
   }
 
-  /** No boundary between characters has a continuation byte on its right, so such bytes never begin a chunk. */
-  #allowCharactersToContinue(): void {
-    for (let last = 0; last < 256; last++) this.cuts.joins.fill(1, (last << 8) | 0x80, (last << 8) | 0xc0);
-  }
-
   /** Notes which characters stand side by side in pieces. Sentencepiece merges spellings, so a character without a
    *  piece of its own can still become part of one: it gets a number beyond the ids. */
   #readNeighbours(): void {
@@ -112,11 +102,6 @@ export class Vocabulary implements BpeModel {
   }
 }
 
-/** Bytes of the UTF-8 character that begins with `lead`. */
-function characterLength(lead: number): number {
-  return lead < 0xc0 || lead === UNMATCHED_SPACE ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-}
-
 function buildTable(model: SentencePieceModel): PieceTable {
   const { file, starts, ends } = model;
   const table = new PieceTable(starts.length, file.length);
@@ -127,19 +112,4 @@ function buildTable(model: SentencePieceModel): PieceTable {
     throw new TokenizerError("malformed-model", message, { piece: i });
   }
   return table;
-}
-
-/** Copies a spelling with `▁` as one byte. @returns its length */
-function escapeSpaces(from: Uint8Array, start: number, end: number, to: Uint8Array, toStart: number): number {
-  let length = toStart;
-  for (let at = start; at < end; at++) {
-    let byte = from[at]!;
-    if (byte === SPACE) byte = UNMATCHED_SPACE;
-    else if (byte === SPACE_SYMBOL[0] && from[at + 1] === SPACE_SYMBOL[1] && from[at + 2] === SPACE_SYMBOL[2]) {
-      byte = SPACE;
-      at += 2;
-    }
-    to[length++] = byte;
-  }
-  return length - toStart;
 }

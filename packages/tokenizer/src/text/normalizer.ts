@@ -7,6 +7,10 @@ export interface NormalizedText {
   /** Where each code unit of `text` came from in the original, and the original's length at the end; absent where they
    *  are the same. */
   readonly sources?: Int32Array;
+  /** Where in the original each code unit of `text` ends; absent where the next one's source tells. */
+  readonly sourceEnds?: Int32Array;
+  /** Where the dummy space came from, if not from the place of the first code unit. */
+  readonly spaceSource?: number;
 }
 
 /** What happens to text before merging. */

@@ -1,4 +1,36 @@
 import type { IdBuffer, RangeBuffer } from "../bpe/id-buffer.ts";
+import type { NormalizedText } from "./normalizer.ts";
+
+/** Maps code units of a part of normalized text to the whole text. */
+export class Places {
+  readonly #normalized: NormalizedText;
+  readonly #at: number;
+  readonly #shift: number;
+
+  /** @param at where the stretch that was normalized starts in the whole text
+   *  @param shift where the part starts in the normalized text, −1 if a dummy space is part of it */
+  constructor(normalized: NormalizedText, at: number, shift: number) {
+    this.#normalized = normalized;
+    this.#at = at;
+    this.#shift = shift;
+  }
+
+  /** Where code unit `unit` begins; −1 is a dummy space. */
+  startOf(unit: number): number {
+    const place = Math.max(Math.max(unit, 0) + this.#shift, 0);
+    const { sources, spaceSource } = this.#normalized;
+    if (unit + this.#shift < 0 && spaceSource !== undefined) return this.#at + spaceSource;
+    return this.#at + (sources === undefined ? place : sources[place]!);
+  }
+
+  /** Where the code unit before `unit` ends; a dummy space ends where it begins. */
+  endOf(unit: number): number {
+    const place = unit + this.#shift;
+    const { sourceEnds } = this.#normalized;
+    const hasEnd = sourceEnds !== undefined && unit > 0 && place > 0;
+    return hasEnd ? this.#at + sourceEnds[place - 1]! : this.startOf(unit);
+  }
+}
 
 /** Where the ids of a text came from, in code units of the text. */
 export class Offsets {
@@ -13,14 +45,14 @@ export class Offsets {
 
   /** Takes over the ranges of ids that were made from bytes.
    *  @param ranges in bytes; a range that divides a character gets the whole of it
-   *  @param bytes the UTF-8 that was encoded  @param first its first byte, which `place(0)` maps
-   *  @param place maps a code unit of the encoded text to the original; `place(-1)` is the dummy space before it */
-  addBytes(ranges: RangeBuffer, bytes: Uint8Array, first: number, place: (unit: number) => number): void {
+   *  @param bytes the UTF-8 that was encoded  @param first its first byte, which is code unit 0 of `places` */
+  addBytes(ranges: RangeBuffer, bytes: Uint8Array, first: number, places: Places): void {
     const { starts, ends } = ranges;
     const start = new UnitCounter(bytes, first);
     const end = new UnitCounter(bytes, first);
     for (let i = 0; i < starts.length; i++) {
-      this.push(place(start.floor(starts.values[i]!)), place(end.ceil(ends.values[i]!)));
+      const to = places.endOf(end.ceil(ends.values[i]!));
+      this.push(starts.values[i] === ends.values[i] ? to : places.startOf(start.floor(starts.values[i]!)), to);
     }
   }
 
