@@ -1,6 +1,7 @@
 import { conformance } from "@danu/testing";
 
 import { attentionCases } from "../../attention/test/conformance-cases.ts";
+import { dpoCases } from "../../dpo/test/conformance-cases.ts";
 import { optimCases } from "../../optim/test/conformance-cases.ts";
 import { bestIsa, cpuDevice, isasUpTo } from "../src/index.ts";
 
@@ -12,7 +13,7 @@ for (const isa of isasUpTo(best)) {
     const runs = isa === best ? 20 : 6;
     conformance(`the CPU on ${isa}, ${threads} threads`, () => cpuDevice({ isa, threads }), {
       runs,
-      cases: [...attentionCases, ...optimCases],
+      cases: [...attentionCases, ...optimCases, ...dpoCases],
     });
   }
 }
