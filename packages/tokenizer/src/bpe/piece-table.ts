@@ -4,8 +4,8 @@ const HASH_BASE = 0x01000193;
 /** Honest vocabularies stay below 50; more means a file made to collide, which would take quadratic time. */
 const LONGEST_PROBE = 2000;
 
-/** Extends a polynomial hash by one byte: `h' = h · base + byte + 1` modulo 2^32. */
-function extendHash(hash: number, byte: number): number {
+/** Extends a polynomial hash by one byte: `h' = h · base + byte + 1` modulo 2^32. It starts from 0. */
+export function extendHash(hash: number, byte: number): number {
   return (Math.imul(hash, HASH_BASE) + byte + 1) | 0;
 }
 
@@ -47,12 +47,19 @@ export class PieceTable {
 
   /** Adds the `length` bytes written after `room`. @returns the string's number, or −1 if it is there already */
   commit(length: number): number {
+    const { blob } = this;
+    const start = this.offsets[this.size]!;
+    let hash = 0;
+    for (let i = start; i < start + length; i++) hash = extendHash(hash, blob[i]!);
+    return this.commitHashed(length, hash);
+  }
+
+  /** `commit` for a writer that has extended the hash along the way. */
+  commitHashed(length: number, hash: number): number {
     const id = this.size;
     const { blob } = this;
     const start = this.offsets[id]!;
     const end = start + length;
-    let hash = 0;
-    for (let i = start; i < end; i++) hash = extendHash(hash, blob[i]!);
     if (this.#findHashed(hash, blob, start, end) >= 0) return -1;
     if (length > this.#longest) this.#extendPowers(length);
     this.offsets[id + 1] = end;

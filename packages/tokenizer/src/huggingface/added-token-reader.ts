@@ -3,14 +3,16 @@ import type { JsonReader } from "./json-reader.ts";
 import { MOST_IDS } from "./vocabulary-reader.ts";
 
 /** Code units of all added tokens of a file together: each takes some 30 bytes once the tokens are looked for. */
-const MOST_UNITS = 1 << 20;
-const MOST_TOKENS = 1 << 16;
+const MOST_UNITS = 1 << 21;
+/** Models of speech have 100,000. */
+const MOST_TOKENS = 1 << 18;
 
 /** Reads added tokens one by one and keeps them. */
 export class AddedTokenReader {
   readonly tokens: AddedToken[] = [];
   readonly #reader: JsonReader;
-  readonly #ids = new Set<number>();
+  /** `[MOST_IDS]`, 1 for ids that are taken. */
+  readonly #taken = new Uint8Array(MOST_IDS);
   readonly #contents = new Set<string>();
   #units = 0;
 
@@ -25,7 +27,8 @@ export class AddedTokenReader {
     let content: string | undefined;
     const flags = { special: false, lstrip: false, rstrip: false, single_word: false };
     let normalized: boolean | undefined;
-    reader.fields((name) => {
+    reader.entries(() => {
+      const name = reader.text();
       if (name === "id" && known === undefined) id = reader.integer(MOST_IDS - 1);
       else if (name === "content") {
         reader.string();
@@ -51,12 +54,12 @@ export class AddedTokenReader {
     const { id, content } = token;
     const reader = this.#reader;
     if (content === "") throw reader.fail("an added token of some characters, got an empty one");
-    if (this.#ids.has(id)) throw reader.fail(`a different id for each added token, got ${id} again`);
+    if (this.#taken[id] === 1) throw reader.fail(`a different id for each added token, got ${id} again`);
     if (this.#contents.has(content)) throw reader.fail("added tokens that differ, got one again");
     if (this.tokens.length === MOST_TOKENS) throw reader.fail(`at most ${MOST_TOKENS} added tokens`);
     this.#units += content.length;
     if (this.#units > MOST_UNITS) throw reader.fail(`added tokens of at most ${MOST_UNITS} characters together`);
-    this.#ids.add(id);
+    this.#taken[id] = 1;
     this.#contents.add(content);
     this.tokens.push(token);
   }

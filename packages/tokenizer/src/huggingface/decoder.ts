@@ -16,8 +16,8 @@ export interface DecoderSteps {
   readonly leadingSpaces: number;
 }
 
-/** Most bytes that one byte of a piece becomes. */
-const MOST_GROWTH = 100;
+/** Most code units that one of a piece becomes. */
+const MOST_GROWTH = 64;
 const SPACE_SYMBOL = "\u2581";
 const none: DecoderSteps = {
   isByteLevel: false,
@@ -73,7 +73,7 @@ export function decoderStepsOf(section: Section | undefined): DecoderSteps {
 
 /** How much longer the longest piece can become. */
 function growthOf(replacements: DecoderSteps["replacements"]): number {
-  return replacements.reduce((product, [from, to]) => product * Math.max(1, (3 * to.length) / from.length), 1);
+  return replacements.reduce((product, [from, to]) => product * Math.max(1, to.length / from.length), 1);
 }
 
 function disordered(step: Section): Error {

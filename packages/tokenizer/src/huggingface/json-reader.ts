@@ -47,6 +47,11 @@ export class JsonReader {
     this.#at = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
   }
 
+  /** Bytes that are not read yet. */
+  get remaining(): number {
+    return this.bytes.length - this.#at;
+  }
+
   /** Another reader at the same place, for a value to be read later. */
   fork(): JsonReader {
     const copy = new JsonReader(this.bytes, this.#file);

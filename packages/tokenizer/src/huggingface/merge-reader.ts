@@ -4,7 +4,8 @@ import type { Pieces } from "./pieces.ts";
 
 /** So many merges `LongMerger` can rank. */
 const MOST_MERGES = 1 << 21;
-const FIRST_ROOM = 1 << 15;
+/** Bytes of a merge as short as most of a dense file: more room than nearly all files need. */
+const SHORT_MERGE = 8;
 const SPACE = 0x20;
 const NUMBER_SIGN = 0x23;
 /** Files of old converters begin like the merges.txt that they were made from. */
@@ -27,14 +28,18 @@ export function readMerges(reader: JsonReader, pieces: Pieces): MergeList {
 class MergeReader {
   readonly #reader: JsonReader;
   readonly #pieces: Pieces;
-  #lefts = new Int32Array(FIRST_ROOM);
-  #rights = new Int32Array(FIRST_ROOM);
-  #products = new Int32Array(FIRST_ROOM);
+  #lefts: Int32Array<ArrayBuffer>;
+  #rights: Int32Array<ArrayBuffer>;
+  #products: Int32Array<ArrayBuffer>;
   #count = 0;
 
   constructor(reader: JsonReader, pieces: Pieces) {
     this.#reader = reader;
     this.#pieces = pieces;
+    const room = Math.min(Math.ceil(reader.remaining / SHORT_MERGE), MOST_MERGES);
+    this.#lefts = new Int32Array(room);
+    this.#rights = new Int32Array(room);
+    this.#products = new Int32Array(room);
   }
 
   read(): void {
@@ -43,7 +48,7 @@ class MergeReader {
   }
 
   list(): MergeList {
-    const cut = (array: Int32Array): Int32Array => array.slice(0, this.#count);
+    const cut = (array: Int32Array): Int32Array => array.subarray(0, this.#count);
     return { lefts: cut(this.#lefts), rights: cut(this.#rights), products: cut(this.#products) };
   }
 

@@ -95,7 +95,7 @@ const clusters =
   /[^\p{M}\u1160-\u11ff\u3131-\u318e\uff9e-\uffdc]?[\p{M}\u1160-\u11ff\u3131-\u318e\uff9e-\uffdc]*/gu;
 
 function unicodeForm(form: "NFC" | "NFD" | "NFKC" | "NFKD"): Step {
-  const mayChange = form === "NFC" ? /[^\u0000-\u02ff]/ : /[^\u0000-\u007f]/;
+  const mayChange = form === "NFC" ? /[\u0300-\uffff]/ : /[\u0080-\uffff]/;
   return (text, onEdit, aligned) => {
     if (!mayChange.test(text)) return;
     const normal = text.normalize(form);

@@ -24,17 +24,19 @@ export function huggingFaceTokenizer(file: Uint8Array, settings: TokenizerSettin
   const { pieces } = model;
   const added = mergedTokens(pieces, sections.addedTokens, settings.addedTokens ?? []);
   const vocabularySize = added.reduce((size, token) => Math.max(size, token.id + 1), pieces.table.size);
-  const idByContent = new Map(added.map((token) => [token.content, token.id]));
+  const idByContent = new Map<string, number>();
+  for (const token of added) idByContent.set(token.content, token.id);
   const idOf = (piece: string): number => idByContent.get(piece) ?? pieces.idOf(piece);
-  const specialIds = new Set(added.filter((token) => token.special).map((token) => token.id));
-  const isSpecial = (id: number): boolean => specialIds.has(id);
+  const special = new Uint8Array(vocabularySize);
+  for (const token of added) special[token.id] = token.special ? 1 : 0;
+  const isSpecial = (id: number): boolean => special[id] === 1;
   const frame = frameOf(sections.postProcessor, vocabularySize);
   const named = (name: string | null | undefined, own: string | undefined, id: number | undefined): number => {
     if (name === null) return -1;
     if (name !== undefined) return idOf(name);
     return id ?? (own === undefined ? -1 : (idByContent.get(own) ?? -1));
   };
-  const contentById = new Map(added.map((token) => [token.id, token.content]));
+  const contentById = (): Map<number, string> => new Map(added.map((token) => [token.id, token.content]));
   const decoderSteps = decoderStepsOf(sections.decoder);
   const vocabulary =
     cutting.kind === "bytes"
@@ -52,7 +54,7 @@ export function huggingFaceTokenizer(file: Uint8Array, settings: TokenizerSettin
     addsEos: settings.addsEos ?? frame.suffix.length > 0,
     prefix: frame.prefix.length > 0 ? frame.prefix : undefined,
     suffix: frame.suffix.length > 0 ? frame.suffix : undefined,
-    readPieces: () => stringsOf(pieces.spellings(vocabularySize, contentById)),
+    readPieces: () => stringsOf(pieces.spellings(vocabularySize, contentById())),
     idOf,
     isSpecial,
     addedTokens: new AddedTokens(added.filter((token) => token.normalized !== true)),
@@ -69,7 +71,7 @@ export function huggingFaceTokenizer(file: Uint8Array, settings: TokenizerSettin
     // Done where it can be told an unknown piece from its spelling in the text.
     fusesUnknown: false,
     makeSurfaces: () => {
-      const found = new Map([...contentById, ...normalizedContents(added, normalizer)]);
+      const found = new Map([...contentById(), ...normalizedContents(added, normalizer)]);
       return surfacesOf(decoderSteps, pieces.spellings(vocabularySize, found), isSpecial);
     },
     leadingSpace: { addDummyPrefix: false, removeExtraWhitespaces: false, most: decoderSteps.leadingSpaces },

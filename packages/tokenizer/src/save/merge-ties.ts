@@ -1,15 +1,10 @@
-import { mergeShort, SHORT } from "../bpe/merge-short.ts";
-import type { Merges } from "../bpe/merges.ts";
 import type { Vocabulary } from "../sentencepiece/vocabulary.ts";
 import { cannotHold } from "./errors.ts";
 import type { PieceMerges } from "./piece-merges.ts";
 
-/** Runs are tried up to this many times the longest piece. */
-const RUNS_TRIED = 4;
-
 /** Sentencepiece takes the leftmost among pairs of equal score, a list of merges the one that stands first in it. Both
- *  give the same result where the pairs of one score have nothing to do with each other, and for runs of one character
- *  (Llama's pieces of many spaces share a score), which are tried.
+ *  give the same result where the pairs of one score have nothing to do with each other, and for runs of one symbol:
+ *  Llama's pieces of many spaces share a score.
  *  @throws TokenizerError `unsupported-model` for other equal scores */
 export function checkTies(vocabulary: Vocabulary, merges: PieceMerges, name: (id: number) => string): void {
   const { priorities } = vocabulary.merges;
@@ -21,9 +16,9 @@ export function checkTies(vocabulary: Vocabulary, merges: PieceMerges, name: (id
     if (to === from + 1) continue;
     highest ??= highestUses(priorities, merges);
     const group = products.subarray(from, to);
-    if (areApart(group, merges, priority, highest) || isRunOfOne(group, vocabulary, merges)) continue;
-    const names = Array.from(group.subarray(0, 2), (id) => JSON.stringify(name(id)));
-    const pieces = names.join(" and ");
+    if (areApart(group, merges, priority, highest)) continue;
+    if (areRunsOfOne(group, merges, products.subarray(0, from))) continue;
+    const pieces = Array.from(group.subarray(0, 2), (id) => JSON.stringify(name(id))).join(" and ");
     throw cannotHold("tokenizer.json", `different scores for pieces that compete, got one score for ${pieces}`, {
       pieces: Array.from(group),
     });
@@ -56,51 +51,18 @@ function areApart(group: Int32Array, { lefts, rights }: PieceMerges, priority: n
   });
 }
 
-/** Whether the group holds all pieces that are runs of one symbol, these take part in nothing earlier, and runs of
- *  every length end the same either way. */
-function isRunOfOne(group: Int32Array, vocabulary: Vocabulary, { lefts, rights, products }: PieceMerges): boolean {
-  const symbol = lefts[group[group.length - 1]!]!;
-  const lengths = new Map([[symbol, 1]]);
-  const ranks = new Map<number, number>();
-  for (let i = group.length - 1; i >= 0; i--) {
-    const product = group[i]!;
-    const length = (lengths.get(lefts[product]!) ?? NaN) + (lengths.get(rights[product]!) ?? NaN);
-    if (Number.isNaN(length)) return false;
-    lengths.set(product, length);
-    ranks.set(product, i);
+/** Whether all products are runs of one symbol that are made of each other, and `earlier` merges use none of them. The
+ *  leftmost then is the longest, which stands first in the list: a run is, at any time, blocks that no longer merge, a
+ *  last one, and single symbols, and what can merge is the last two blocks, the last with a symbol, or two symbols.
+ *  @param group the longest spelling first */
+function areRunsOfOne(group: Int32Array, { lefts, rights }: PieceMerges, earlier: Int32Array): boolean {
+  const runs = new Set<number>();
+  const shortest = group[group.length - 1]!;
+  const symbol = lefts[shortest]!;
+  const isRun = (id: number): boolean => id === symbol || runs.has(id);
+  for (const product of group.toReversed()) {
+    if (!isRun(lefts[product]!) || !isRun(rights[product]!)) return false;
+    runs.add(product);
   }
-  const priority = vocabulary.merges.priorities[group[0]!]!;
-  for (const product of products) {
-    if (ranks.has(product) || vocabulary.merges.priorities[product]! > priority) continue;
-    for (const half of [lefts[product]!, rights[product]!]) if (ranks.has(half)) return false;
-  }
-  const longest = Math.max(...lengths.values());
-  if (longest * RUNS_TRIED > SHORT) return false;
-  const { merges } = vocabulary;
-  const scored = amongThese(merges, merges.priorities, (merge) => ranks.has(merge));
-  const order = Int32Array.from(merges.priorities, (_, id) => ranks.get(id) ?? 0);
-  const isListed = (merge: number, left: number, right: number): boolean =>
-    ranks.has(merge) && lefts[merge] === left && rights[merge] === right;
-  const listed = amongThese(merges, order, isListed);
-  for (let count = 2; count <= longest * RUNS_TRIED; count++) {
-    if (merged(scored, symbol, count) !== merged(listed, symbol, count)) return false;
-  }
-  return true;
-}
-
-function amongThese(
-  all: Merges,
-  priorities: Int32Array,
-  isOne: (merge: number, left: number, right: number) => boolean,
-): Merges {
-  const find = (left: number, right: number): number => {
-    const merge = all.find(left, right);
-    return merge >= 0 && isOne(merge, left, right) ? merge : -1;
-  };
-  return { priorities, products: all.products, find };
-}
-
-function merged(merges: Merges, symbol: number, count: number): string {
-  const ids = new Int32Array(count).fill(symbol);
-  return ids.subarray(0, mergeShort(merges, ids, new Int32Array(count), count)).join();
+  return earlier.every((product) => !runs.has(lefts[product]!) && !runs.has(rights[product]!));
 }

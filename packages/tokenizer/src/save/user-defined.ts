@@ -27,28 +27,50 @@ function isolated(pattern: Step): Step {
   return { type: "Split", pattern, behavior: "Isolated", invert: false };
 }
 
-/** A pattern for the first symbol of every piece that merges never give, where the rest of that piece follows. */
-function divisions(vocabulary: Vocabulary, merges: PieceMerges, names: readonly string[], userDefined: LiteralMatcher): string {
+/** A pattern for the beginning of every piece that merges never give, where the rest of that piece follows. */
+function divisions(
+  vocabulary: Vocabulary,
+  merges: PieceMerges,
+  names: readonly string[],
+  userDefined: LiteralMatcher,
+): string {
   const splitter = new PieceSplitter(vocabulary, vocabulary.table);
+  const isWhole = (part: string): boolean => {
+    const id = vocabulary.idOf(part);
+    return id >= 0 && !isMade(vocabulary, merges, id, part);
+  };
   const restsByFirst = new Map<string, string[]>();
   names.forEach((name, id) => {
-    if (isMade(vocabulary, merges, id, name) || name.includes(" ") || userDefined.matchesIn(name).next(0) !== undefined) return;
-    splitter.split(id);
-    const at = unitsOf(name, splitter.offset(1));
+    if (isMade(vocabulary, merges, id, name) || name.includes(" ")) return;
+    if (userDefined.matchesIn(name).next(0) !== undefined) return;
+    const symbols = divisionOf(vocabulary, splitter, id);
+    // Nothing but unknown characters is the unknown piece anyway.
+    if (symbols === 0 && id === vocabulary.unkId) return;
+    const at = symbols === 0 ? 0 : unitsOf(name, splitter.offset(symbols));
+    const first = name.slice(0, at);
     const rest = name.slice(at);
-    const restId = vocabulary.idOf(rest);
-    if (restId >= 0 && !isMade(vocabulary, merges, restId, rest)) {
+    if (symbols === 0 || isWhole(first) || isWhole(rest)) {
       const what = `pieces that merges can make, got ${JSON.stringify(name)} beside user-defined pieces`;
       throw cannotHold("tokenizer.json", what, { piece: id });
     }
-    const rests = restsByFirst.get(name.slice(0, at));
-    if (rests === undefined) restsByFirst.set(name.slice(0, at), [rest]);
-    else rests.push(rest);
+    const rests = restsByFirst.get(first) ?? [];
+    restsByFirst.set(first, rests);
+    rests.push(rest);
   });
   const alternatives = Array.from(restsByFirst, ([first, rests]) => {
     return `${escapeRegex(first)}(?=(?:${rests.map(escapeRegex).join("|")})\\z)`;
   });
   return alternatives.join("|");
+}
+
+/** Symbols of a piece's spelling before the first place where it can be divided: not between unknown characters, which
+ *  are one id together; 0 if there is no such place. */
+function divisionOf({ unkId, byteIds, size }: Vocabulary, splitter: PieceSplitter, id: number): number {
+  const count = splitter.split(id);
+  if (byteIds[0] !== unkId) return 1;
+  const isPiece = (index: number): boolean => splitter.symbol(index) >= 0 && splitter.symbol(index) < size;
+  for (let i = 1; i < count; i++) if (isPiece(i - 1) || isPiece(i)) return i;
+  return 0;
 }
 
 /** Whether a text of just this spelling becomes the piece. */

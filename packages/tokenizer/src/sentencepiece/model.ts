@@ -7,8 +7,8 @@ export const Kind = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused:
 
 /** Pieces that a model may have. */
 const MOST_PIECES = 1 << 20;
-/** A piece field takes at least a tag and a length. */
-const SMALLEST_PIECE_FIELD = 2;
+/** A piece takes at least a tag and a length, and its spelling as much and a byte. */
+const SMALLEST_PIECE_FIELD = 5;
 /** Sentencepiece's own limit, in bytes. */
 const LONGEST_PIECE = 8000;
 const BPE = 2;
@@ -29,6 +29,8 @@ export interface SentencePieceModel {
   readonly scores: Float32Array;
   /** Values of `Kind`; exactly one is unknown. */
   readonly kinds: Uint8Array;
+  /** Pieces of another kind than normal, by id: a few hundred among thousands. */
+  readonly special: readonly number[];
   readonly trainer: TrainerSpec;
   readonly normalizer: NormalizerSpec;
 }
@@ -36,7 +38,7 @@ export interface SentencePieceModel {
 /** Reads and checks a `.model` file (protobuf message ModelProto).
  *  @throws TokenizerError `malformed-model` or `unsupported-model` */
 export function parseModel(file: Uint8Array): SentencePieceModel {
-  const room = Math.min(Math.floor(file.length / SMALLEST_PIECE_FIELD), MOST_PIECES);
+  const room = Math.min(Math.floor(file.length / SMALLEST_PIECE_FIELD) + 1, MOST_PIECES);
   const arrays = {
     starts: new Uint32Array(room),
     ends: new Uint32Array(room),
@@ -73,7 +75,8 @@ export function parseModel(file: Uint8Array): SentencePieceModel {
   const scores = arrays.scores.slice(0, count);
   const kinds = arrays.kinds.slice(0, count);
   const spellings = readSpellings(file, starts, ends);
-  const model = { file, starts, ends, scores, kinds, spellings, trainer, normalizer };
+  const special = specialIds(kinds);
+  const model = { file, starts, ends, scores, kinds, special, spellings, trainer, normalizer };
   checkKinds(model);
   return model;
 }
@@ -143,13 +146,18 @@ function requireNoDenormalizer(spec: NormalizerSpec): void {
   throw new TokenizerError("unsupported-model", message, { name: spec.name });
 }
 
+function specialIds(kinds: Uint8Array): number[] {
+  const special: number[] = [];
+  for (let id = 0; id < kinds.length; id++) if (kinds[id] !== Kind.normal) special.push(id);
+  return special;
+}
+
 function checkKinds(model: SentencePieceModel): void {
-  const { kinds, trainer, normalizer } = model;
+  const { kinds, special, trainer, normalizer } = model;
   let unknowns = 0;
   const bytes = new Set<string>();
-  for (let i = 0; i < kinds.length; i++) {
+  for (const i of special) {
     const kind = kinds[i]!;
-    if (kind === Kind.normal) continue;
     const piece = spellingOf(model, i);
     if (kind === Kind.unknown) unknowns++;
     if (kind === Kind.byte) {

@@ -21,7 +21,8 @@ export class SpellingMerges implements Merges {
     this.#table = table;
     this.#kinds = kinds;
     this.priorities = descending(scores);
-    this.products = Int32Array.from(kinds, (_, id) => id);
+    this.products = new Int32Array(kinds.length);
+    for (let id = 0; id < kinds.length; id++) this.products[id] = id;
   }
 
   find(left: number, right: number): number {

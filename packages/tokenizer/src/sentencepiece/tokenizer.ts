@@ -88,9 +88,6 @@ function userDefinedPieces(model: SentencePieceModel): AddedToken[] {
 }
 
 function piecesOf(model: SentencePieceModel, kinds: readonly number[]): { id: number; spelling: string }[] {
-  const pieces: { id: number; spelling: string }[] = [];
-  for (let id = 0; id < model.kinds.length; id++) {
-    if (kinds.includes(model.kinds[id]!)) pieces.push({ id, spelling: spellingOf(model, id) });
-  }
-  return pieces;
+  const ids = model.special.filter((id) => kinds.includes(model.kinds[id]!));
+  return ids.map((id) => ({ id, spelling: spellingOf(model, id) }));
 }

@@ -1,10 +1,13 @@
 import { TokenizerError } from "../errors.ts";
-import { characterLength, escapeSpaces, joinCharacters, SPACE, SPACE_SYMBOL } from "../bpe/characters.ts";
+import { characterLength, escapeSpaces, joinCharacters, SPACE, SPACE_SYMBOL, UNMATCHED_SPACE } from "../bpe/characters.ts";
 import type { BpeModel } from "../bpe/encoder.ts";
 import type { IdBuffer } from "../bpe/id-buffer.ts";
-import { PieceTable } from "../bpe/piece-table.ts";
+import { extendHash, PieceTable } from "../bpe/piece-table.ts";
 import { Kind, type SentencePieceModel, spellingOf } from "./model.ts";
 import { SpellingMerges } from "./spelling-merges.ts";
+
+/** Room for characters that are no pieces; the table grows past it. */
+const LONE_CHARACTERS = 512;
 
 /** A SentencePiece vocabulary as tables for the encoder. */
 export class Vocabulary implements BpeModel {
@@ -29,13 +32,13 @@ export class Vocabulary implements BpeModel {
     this.kinds = model.kinds;
     this.unkId = model.kinds.indexOf(Kind.unknown);
     this.#byteFallback = model.trainer.byteFallback;
-    this.table = buildTable(model);
     joinCharacters(this.cuts.joins);
-    this.#readNeighbours();
+    this.table = buildTable(model, this.cuts.joins);
+    this.#numberLoneCharacters();
     this.merges = new SpellingMerges(this.table, model.kinds, model.scores);
     for (let byte = 0; byte < 128; byte++) this.#asciiSymbols[byte] = this.#symbol(Uint8Array.of(byte), 0, 1);
     this.byteIds.fill(this.unkId);
-    for (let id = 0; id < this.size; id++) {
+    for (const id of model.special) {
       if (this.kinds[id] === Kind.byte) this.byteIds[parseInt(spellingOf(model, id).slice(3, 5), 16)] = id;
     }
   }
@@ -78,38 +81,63 @@ export class Vocabulary implements BpeModel {
     return id >= this.size || this.kinds[id] === Kind.normal ? id : -1;
   }
 
-  /** Notes which characters stand side by side in pieces. Sentencepiece merges spellings, so a character without a
-   *  piece of its own can still become part of one: it gets a number beyond the ids. */
-  #readNeighbours(): void {
-    const { table, kinds } = this;
-    const { joins } = this.cuts;
-    const knownAscii = new Uint8Array(128);
-    for (let id = 0; id < this.size; id++) {
-      if (kinds[id] !== Kind.normal) continue;
-      const start = table.offsets[id]!;
-      const end = table.offsets[id + 1]!;
-      for (let at = start; at < end; ) {
-        const lead = table.blob[at]!;
-        const next = at + characterLength(lead);
-        if (at > start) joins[(table.blob[at - 1]! << 8) | lead] = 1;
-        if (lead >= 128 || knownAscii[lead] === 0) {
-          if (next - at < end - start && table.find(table.blob, at, next) < 0) table.add(table.blob, at, next);
-          if (lead < 128) knownAscii[lead] = 1;
-        }
-        at = next;
+  /** Sentencepiece merges spellings, so a character without a piece of its own can still become part of one: it gets a
+   *  number beyond the ids. */
+  #numberLoneCharacters(): void {
+    const { table, kinds, size } = this;
+    const seen = new Uint8Array(0x110000 >> 3);
+    const blobEnd = table.offsets[size]!;
+    for (let id = 0, at = 0; at < blobEnd; ) {
+      const { blob } = table;
+      const lead = blob[at]!;
+      const next = at + characterLength(lead);
+      while (table.offsets[id + 1]! <= at) id++;
+      // No text has a space that is not `▁`.
+      const code = lead < 0x80 ? lead : lead === UNMATCHED_SPACE ? 0 : codeOf(blob, at, next);
+      if (code > 0 && (seen[code >> 3]! & (1 << (code & 7))) === 0 && kinds[id] === Kind.normal) {
+        seen[code >> 3]! |= 1 << (code & 7);
+        if (table.find(blob, at, next) < 0) table.add(blob, at, next);
       }
+      at = next;
     }
   }
 }
 
-function buildTable(model: SentencePieceModel): PieceTable {
-  const { file, starts, ends } = model;
-  const table = new PieceTable(starts.length, file.length);
-  for (let i = 0; i < starts.length; i++) {
-    const to = table.room(ends[i]! - starts[i]!);
-    if (table.commit(escapeSpaces(file, starts[i]!, ends[i]!, table.blob, to)) >= 0) continue;
-    const message = `tokenizer model: expected pieces that differ, got "${spellingOf(model, i)}" again at piece ${i}`;
-    throw new TokenizerError("malformed-model", message, { piece: i });
+/** A number for each character; any number below 0x110000 that no other character has will do. */
+function codeOf(bytes: Uint8Array, start: number, end: number): number {
+  let code = bytes[start]! & (0xff >> (end - start));
+  for (let at = start + 1; at < end; at++) code = (code << 6) | (bytes[at]! & 0x3f);
+  return code;
+}
+
+/** Writes every piece into a table, with `▁` as one byte, and notes in `joins` which bytes stand side by side in pieces
+ *  that merges can make. One pass, because a vocabulary is loaded before anything is compiled. */
+function buildTable(model: SentencePieceModel, joins: Uint8Array): PieceTable {
+  const { file, starts, ends, kinds } = model;
+  const table = new PieceTable(starts.length + LONE_CHARACTERS, file.length);
+  for (let id = 0; id < starts.length; id++) {
+    const end = ends[id]!;
+    const to = table.room(end - starts[id]!);
+    const { blob } = table;
+    const isNormal = kinds[id] === Kind.normal;
+    let length = 0;
+    let hash = 0;
+    let last = -1;
+    for (let at = starts[id]!; at < end; at++) {
+      let byte = file[at]!;
+      if (byte === SPACE) byte = UNMATCHED_SPACE;
+      else if (byte === SPACE_SYMBOL[0] && file[at + 1] === SPACE_SYMBOL[1] && file[at + 2] === SPACE_SYMBOL[2]) {
+        byte = SPACE;
+        at += 2;
+      }
+      blob[to + length++] = byte;
+      hash = extendHash(hash, byte);
+      if (isNormal && last >= 0) joins[(last << 8) | byte] = 1;
+      last = byte;
+    }
+    if (table.commitHashed(length, hash) >= 0) continue;
+    const message = `tokenizer model: expected pieces that differ, got "${spellingOf(model, id)}" again at piece ${id}`;
+    throw new TokenizerError("malformed-model", message, { piece: id });
   }
   return table;
 }

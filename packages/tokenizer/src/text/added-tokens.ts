@@ -34,15 +34,15 @@ const wordStart = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
 /** Splits text at added tokens, as Hugging Face tokenizers do. */
 export class AddedTokens {
   readonly #matcher: LiteralMatcher;
-  readonly #byId: ReadonlyMap<number, AddedToken>;
+  readonly #tokens: readonly AddedToken[];
   readonly #onlySpecial: boolean;
   readonly #white: RegExp;
 
   /** @param spaceIsSymbol whether a space in the text stands for `▁`, which is no white space */
   constructor(tokens: readonly AddedToken[], spaceIsSymbol = false) {
     this.#white = spaceIsSymbol ? whiteButSpace : whiteSpace;
-    this.#matcher = new LiteralMatcher(tokens.map(({ content, id }) => [content, id] as const));
-    this.#byId = new Map(tokens.map((token) => [token.id, token]));
+    this.#matcher = new LiteralMatcher(indexed(tokens));
+    this.#tokens = tokens;
     this.#onlySpecial = tokens.every((token) => token.special);
   }
 
@@ -65,7 +65,7 @@ export class AddedTokens {
     let textStart = 0;
     const white = { start: 0, end: -1 };
     for (let match = matches.next(0); match !== undefined; match = matches.next(match.end)) {
-      const token = this.#byId.get(match.id)!;
+      const token = this.#tokens[match.id]!;
       if (token.special && special !== "all") {
         const [from, to] = [places?.startOf(match.start) ?? match.start, places?.endOf(match.end) ?? match.end];
         if (special === "none" || touchesRange(special, from, to)) continue;
@@ -89,6 +89,11 @@ export class AddedTokens {
   #whiteStart(text: string, start: number, least: number): number {
     return Math.max(whiteStart(text, start, least, this.#white), least);
   }
+}
+
+/** Contents with their index, one at a time: of tokens there may be very many. */
+function* indexed(tokens: readonly AddedToken[]): Generator<readonly [content: string, index: number]> {
+  for (const [index, { content }] of tokens.entries()) yield [content, index];
 }
 
 function touchesRange(ranges: readonly TextRange[], start: number, end: number): boolean {

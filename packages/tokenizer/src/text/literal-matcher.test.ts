@@ -4,9 +4,9 @@ import { LiteralMatcher } from "./literal-matcher.ts";
 
 function scan(literals: readonly string[], text: string): string[] {
   const parts: string[] = [];
-  const matcher = new LiteralMatcher(literals.map((literal, id) => [literal, id] as const));
+  const matches = new LiteralMatcher(literals.map((literal, id) => [literal, id] as const)).matchesIn(text);
   let at = 0;
-  for (let match = matcher.find(text, 0); match !== undefined; match = matcher.find(text, at)) {
+  for (let match = matches.next(0); match !== undefined; match = matches.next(at)) {
     if (match.start > at) parts.push(text.slice(at, match.start));
     parts.push(`#${match.id}`);
     at = match.end;
@@ -17,6 +17,8 @@ function scan(literals: readonly string[], text: string): string[] {
 it("takes the leftmost, and the longest that starts there", () => {
   expect(scan(["ab", "abc", "bcd"], "xabcdab")).toEqual(["x", "#1", "d", "#0"]);
   expect(scan(["ab"], "")).toEqual([]);
+  expect(scan(["ab", "ab"], "ab")).toEqual(["#0"]);
+  expect(new LiteralMatcher([["ab", 3]]).find("xabab", 2)).toEqual({ id: 3, start: 3, end: 5 });
   expect(new LiteralMatcher([]).isEmpty).toBe(true);
 });
 
@@ -32,4 +34,13 @@ it("agrees with a regular expression of the same strings, longest first", () => 
       expect(scan(literals, text)).toEqual(expected);
     }),
   );
+});
+
+it("looks at every code unit once, however much of it almost matches", () => {
+  let looks = 0;
+  const letters = { length: 5000, charCodeAt: (at: number) => (looks++, at % 7 === 0 ? 0x62 : 0x61) };
+  const literals = ["aaaaaab", "aaaaaabaaaaaac", "a", "abaaaaaabaaaaaa", "baaaaaabaaaaaabc"].map((text, id) => [text, id] as const);
+  const matches = new LiteralMatcher(literals).matchesIn(letters as unknown as string);
+  expect(looks).toBe(5000);
+  expect(matches.next(0)).toEqual({ id: 0, start: 1, end: 8 });
 });

@@ -13,18 +13,19 @@ export interface Match {
  *  time proportional to the text, whatever the strings: an automaton of Aho and Corasick 1975, over the strings
  *  reversed, walks the text from its end and so meets at every place the longest string that starts there. */
 export class LiteralMatcher {
-  readonly #literals: readonly string[];
-  readonly #ids: readonly number[];
+  readonly #literals: string[] = [];
+  readonly #ids: number[] = [];
   /** `[65536]`, 1 for code units that some string ends with. */
   readonly #lasts = new Uint8Array(1 << 16);
   #lazyAutomaton: Automaton | undefined;
 
   /** @param literals non-empty strings with the ids to report; of equal strings the first counts */
   constructor(literals: Iterable<readonly [literal: string, id: number]>) {
-    const all = [...literals];
-    this.#literals = all.map(([literal]) => literal);
-    this.#ids = all.map(([, id]) => id);
-    for (const literal of this.#literals) this.#lasts[literal.charCodeAt(literal.length - 1)] = 1;
+    for (const [literal, id] of literals) {
+      this.#literals.push(literal);
+      this.#ids.push(id);
+      this.#lasts[literal.charCodeAt(literal.length - 1)] = 1;
+    }
   }
 
   /** Whether there are no strings to find. */

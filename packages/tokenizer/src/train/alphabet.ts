@@ -24,7 +24,8 @@ export function chooseCharacters(counter: WordCounter, wordCounts: Float64Array,
   }
   found.sort((a, b) => counts[b]! - counts[a]! || a - b);
   let chosen = 0;
-  for (let covered = 0; chosen < found.length && covered / total < coverage; chosen++) covered += counts[found[chosen]!]!;
+  let covered = 0;
+  while (chosen < found.length && covered / total < coverage) covered += counts[found[chosen++]!]!;
   const characters = new Set([...found.slice(0, chosen), SPACE_SYMBOL]);
   return { characters: [...characters], uncovered: found.filter((character) => !characters.has(character)).length };
 }

@@ -9,10 +9,10 @@ const NODE = 2;
 /** Finds the pieces of a byte-pair vocabulary: joins the most frequent pair of neighbours, again and again.
  *
  *  At every step the words are as an encoder with the pieces so far leaves them, so the counts are those of the text in
- *  use. For that, a spelling that has become a piece must never arise from two neighbours again. It cannot: merges only
- *  remove boundaries, so those at the ends of the two were there all the time and kept what is between apart from the
- *  rest; equal letters kept apart are merged alike, and where the piece was chosen they had become it. For the same
- *  reason a spelling is always made of the same two parts. */
+ *  use. An encoder joins by spelling and this class by pair, but a spelling always falls into the same pair: where two
+ *  neighbours spell it, the boundaries at both ends were there from the start, because merges only remove boundaries;
+ *  so what lies between was merged as if it stood alone. Hence no two pairs spell the same, and what has become a piece
+ *  does not arise from two neighbours again. */
 export class MergeLearner {
   readonly #spellings: SpellingTable;
   readonly #longest: number;

@@ -16,7 +16,7 @@ export interface BpeTrainerOptions {
   /** Characters without a piece become their UTF-8 bytes, by 256 byte pieces. Default true; without it they are the
    *  unknown piece, line feeds too. */
   readonly byteFallback?: boolean;
-  /** Every decimal digit is a piece of its own. Default true, as in Llama 2. */
+  /** Every digit of 0 to 9 is a piece of its own. Default true, as in Llama 2. */
   readonly splitDigits?: boolean;
   /** Texts begin with a space that is not there. Default true, as in Llama 2. */
   readonly addDummyPrefix?: boolean;

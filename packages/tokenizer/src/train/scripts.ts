@@ -26,11 +26,12 @@ const HAN = 3;
 export const INHERITED = 4;
 const HIRAGANA = 5;
 const KATAKANA = 6;
-/** Decimal digits of any script, where each is to be a piece of its own. */
+/** Digits that are each to be a piece of their own: 0 to 9, and their wide forms, as sentencepiece has it. */
 export const DIGIT = 255;
 const PROLONGED_SOUND_MARK = 0x30fc;
 
-/** Numbers for the Unicode scripts of characters, grouped as sentencepiece groups them. */
+/** Numbers for the Unicode scripts of characters, grouped as sentencepiece groups them. They are asked of the engine, so
+ *  two engines may cut differently around a character that one of them does not know yet. */
 export class ScriptTable {
   readonly #splitDigits: boolean;
   readonly #expressions = NAMES.map((name) => new RegExp(`\\p{Script=${name}}`, "u"));
@@ -48,7 +49,7 @@ export class ScriptTable {
 
   #lookUp(codePoint: number): number {
     const character = String.fromCodePoint(codePoint);
-    if (this.#splitDigits && /\p{Nd}/u.test(character)) return DIGIT;
+    if (this.#splitDigits && /[0-9\uff10-\uff19]/.test(character)) return DIGIT;
     const script = this.#expressions.findIndex((expression) => expression.test(character)) + 1;
     if (script === HIRAGANA || script === KATAKANA || codePoint === PROLONGED_SOUND_MARK) return HAN;
     return script || COMMON;

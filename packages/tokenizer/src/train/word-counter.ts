@@ -15,8 +15,8 @@ const LONGEST_WORD = 512;
 /** Bytes of text looked at together; small enough to stay in a processor's cache. */
 const BUFFER_BYTES = 1 << 17;
 const BYTES_PER_UNIT = 3;
-/** Bytes that the table of words may take. */
-const MOST_WORD_BYTES = 2 ** 31;
+/** Bytes of all words that are remembered. */
+const MOST_WORD_BYTES = 2 ** 30;
 
 /** Kinds of characters that stand in no word of two or more; scripts are numbers above zero. */
 const SLOW = 0;
