@@ -168,7 +168,8 @@ test("tokenizer inspect describes a vocabulary, and a text in tokens with their 
     expect(report.text.first.map((token) => token.text).join("")).toBe(text);
     expect(report.text.byteTokens).toBe(2);
     const shown = await danu([...args, "--text", text], { isTTY: true });
-    expect(shown.stdout).toMatch(/\x1b\[36m.*·\d+/);
+    expect(shown.stdout).toContain("\x1b[36m");
+    expect(shown.stdout).toMatch(/·\d+/);
     expect(shown.stdout).toContain(`${report.text.tokens} tokens for 23 bytes`);
     expect((await danu(args)).stdout).toMatch(/pieces; begin 1, end 2/);
   });

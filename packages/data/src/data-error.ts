@@ -7,6 +7,7 @@ export type DataErrorCode =
   | "bad-encoding"
   | "bad-row"
   | "bad-gzip"
+  | "bad-parquet"
   | "inflation-limit"
   | "document-too-long"
   | "empty-corpus"
@@ -15,9 +16,18 @@ export type DataErrorCode =
   | "bad-shard"
   | "bad-manifest"
   | "hash-mismatch"
+  | "hub-denied"
+  | "hub-unreachable"
   | "output-exists"
   | "write-failed"
-  | "wrong-position";
+  | "wrong-position"
+  | "bad-messages"
+  | "bad-template"
+  | "template-failed"
+  | "template-limit"
+  | "template-raised"
+  | "template-not-incremental"
+  | "content-not-found";
 
 /** An error of `@danu/data`: one sentence with what was expected, what came, and what to do. */
 export class DataError extends Error {

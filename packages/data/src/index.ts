@@ -27,3 +27,33 @@ export { sequentialBatches, type SequentialOptions } from "./sampler/sequential.
 export { inspectDataset } from "./inspect/inspect-dataset.ts";
 export type { DatasetReport, InspectedToken, InspectOptions } from "./inspect/inspect-dataset.ts";
 export type { LengthBucket, SplitStatistics } from "./inspect/inspect-dataset.ts";
+
+export { ChatStatistics } from "./chat/chat-statistics.ts";
+export { parseChatTemplate, type ChatTemplate } from "./chat/chat-template.ts";
+export type { RenderOptions, SpecialTokens, TemplateOptions } from "./chat/chat-template.ts";
+export type { ChatEncodeOptions, ChatEncoding, ChatRange, ChatTokenizer } from "./chat/chat-tokenizer.ts";
+export { danubeTemplate } from "./chat/danube-template.ts";
+export { encodeChat, type EncodeChatOptions, type EncodedChat } from "./chat/encode-chat.ts";
+export type { TemplateLimits } from "./chat/jinja/budget.ts";
+export { readMessages, type ChatMessage } from "./chat/messages.ts";
+export { templateOf } from "./chat/template-config.ts";
+export type { ChatCut, TruncateOptions } from "./chat/truncate-chat.ts";
+export type { ChangedAnswers } from "./chat/turns.ts";
+
+export type { Conversation, ExampleExtras, LabelledCompletion } from "./conversations/conversation.ts";
+export type { Origin, Preference } from "./conversations/conversation.ts";
+export type { DroppedPart, ExampleOptions } from "./conversations/example-options.ts";
+export { formatNames, type FormatNames } from "./conversations/known-formats.ts";
+export { readConversations } from "./conversations/read-conversations.ts";
+export { readLabelled } from "./conversations/read-labelled.ts";
+export { readPreferences } from "./conversations/read-preferences.ts";
+export { isHeldOut, type SplitOptions } from "./conversations/split.ts";
+export type { SystemMessages } from "./conversations/system-messages.ts";
+
+export type { HubOptions } from "./hub/hub-options.ts";
+export { resolveHubPath, type HubFiles } from "./hub/resolve-hub-path.ts";
+
+export { bestFit } from "./packing/best-fit.ts";
+export { packRows, type TrainingExample } from "./packing/pack-rows.ts";
+export { createPackedSampler } from "./packing/packed-sampler.ts";
+export type { PackedPosition, PackedSampler, PackedSamplerOptions } from "./packing/packed-sampler.ts";

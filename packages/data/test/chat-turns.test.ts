@@ -27,6 +27,14 @@ describe("what belongs to whom", () => {
     expect(chat.roles).toEqual(["user", "assistant"]);
   });
 
+  it("an answer with a loss weight of 0 is not trained, and changes no id", () => {
+    const messages = turns("Why?", "So!", "And?", "Thus.");
+    const chat = encodeChat(pairs, danubeTemplate, messages.with(1, { ...messages[1]!, lossWeight: 0 }));
+    expect(textsOf(chat)[0]).toBe("Thus.</s>");
+    expect(chat.trainedTokens).toBe(chat.trained.filter((one) => one === 1).length);
+    expect(chat.ids).toEqual(encodeChat(pairs, danubeTemplate, messages).ids);
+  });
+
   it("the last generation prompt is no message's", () => {
     const chat = encodeChat(pairs, danubeTemplate, turns("Why?"), { addGenerationPrompt: true });
     expect(textsOf(chat)).toEqual(["", "<|prompt|>Why?</s>"]);

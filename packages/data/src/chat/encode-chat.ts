@@ -36,7 +36,7 @@ export interface EncodedChat {
   readonly cut: ChatCut;
 }
 
-/** Renders and encodes a conversation so that the mask is exact: the ids before each answer are those that this
+/** Renders and encodes a conversation, of which answers with a `lossWeight` of 0 are not trained, so that the mask is exact: the ids before each answer are those that this
  *  function gives for the messages before it with `addGenerationPrompt`, and special tokens come from the template
  *  alone. Text is cut where an answer begins, and after an end mark that would join what follows; all other ids are as
  *  of the whole text.
@@ -61,7 +61,8 @@ export function encodeChat(
     (text) => spellsSpecial(tokenizer, text),
   );
   const answers = turns.answers.map((one) => upToEndMark(one, turns.text, messages[one.message]!.content, places));
-  const encoded = encodeStretches(tokenizer, { ...turns, answers }, places, addBos);
+  const isTrained = (index: number): boolean => messages[index]!["lossWeight"] !== 0;
+  const encoded = encodeStretches(tokenizer, { ...turns, answers }, places, addBos, isTrained);
   const chat: EncodedChat = {
     ids: encoded.ids,
     message: messagesOf(encoded, turns.starts, places, tokenizer.bosId),
@@ -84,13 +85,15 @@ function encodeStretches(
   { text, answers }: Turns,
   places: readonly Place[],
   addBos: boolean,
+  isTrained: (message: number) => boolean,
 ): TrainedEncoding {
   const encode = (start: number, end: number, withBos = false): ChatEncoding =>
     encodePart(tokenizer, text, start, end, places, withBos);
   const first = answers[0]?.start ?? text.length;
   const parts: TrainedEncoding[] = [untrained(encode(0, first))];
   answers.forEach((answer, i) => {
-    parts.push(...encodeAnswer(tokenizer, answer, answers[i + 1]?.start ?? text.length, encode));
+    const encoded = encodeAnswer(tokenizer, answer, answers[i + 1]?.start ?? text.length, encode);
+    parts.push(...(isTrained(answer.message) ? encoded : encoded.map(untrained)));
   });
   const chat = joined(parts);
   // Asked of the tokenizer only now, because the template may have written it.

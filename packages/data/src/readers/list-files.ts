@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { asDataError, DataError } from "../data-error.ts";
 
 /** How a file's content is cut into documents. */
-export type SourceFormat = "text" | "jsonl" | "json";
+export type SourceFormat = "text" | "jsonl" | "json" | "parquet";
 
 /** One file to read. */
 export interface SourceFile {
@@ -22,9 +22,10 @@ const formatOfExtension: Readonly<Record<string, SourceFormat>> = {
   jsonl: "jsonl",
   ndjson: "jsonl",
   json: "json",
+  parquet: "parquet",
 };
 
-const known = ".txt, .text, .raw, .jsonl, .ndjson, .json, each also with .gz";
+const known = ".txt, .text, .raw, .jsonl, .ndjson, .json, each also with .gz, and .parquet";
 
 /** Files behind paths, in the order given; a folder stands for the readable files in it and below, sorted by name
  *  (by code unit, whatever the locale). In a folder, files of other kinds, dot files and links to folders are passed
@@ -82,10 +83,16 @@ async function listFolder(folder: string, format: SourceFormat | undefined, into
   }
 }
 
+/** How the content of a file of this name is cut into documents; `undefined` for a name that does not tell. */
+export function formatOfName(name: string): SourceFormat | undefined {
+  return kindOfName(name).format;
+}
+
 function kindOfName(name: string): { format: SourceFormat | undefined; gzip: boolean } {
   const lower = name.toLowerCase();
   const gzip = lower.endsWith(".gz");
   const extension = /\.([^./\\]+)$/.exec(gzip ? lower.slice(0, -3) : lower)?.[1] ?? "";
   const format = Object.hasOwn(formatOfExtension, extension) ? formatOfExtension[extension] : undefined;
-  return { format, gzip };
+  // Parquet files are compressed within, and read from their end.
+  return { format: gzip && format === "parquet" ? undefined : format, gzip };
 }

@@ -47,23 +47,27 @@ async function* inflate(
   limits: InflationLimits,
   progress: { readonly read: number },
 ): AsyncGenerator<Buffer, void, undefined> {
-  const { maxInflatedBytes = Infinity, maxInflationRatio = 200 } = limits;
   const gunzip = createGunzip({ chunkSize: chunkBytes });
   // The callback is required; the same error reaches the loop below.
   pipeline(disk, gunzip, () => {});
   let inflated = 0;
   for await (const chunk of gunzip as AsyncIterable<Buffer>) {
     inflated += chunk.length;
-    if (inflated > maxInflatedBytes || (inflated > ratioGrace && inflated > maxInflationRatio * progress.read)) {
-      throw new DataError(
-        "inflation-limit",
-        `${file.path}: inflates to over ${inflated} bytes from ${progress.read}, past the limit; ` +
-          "raise maxInflatedBytes or maxInflationRatio if the file is trusted",
-        { path: file.path, inflated, read: progress.read },
-      );
-    }
+    checkInflation(file.path, progress.read, inflated, limits);
     yield chunk;
   }
+}
+
+/** @param read bytes taken from the disk  @param inflated what they grew to  @throws DataError `inflation-limit` */
+export function checkInflation(path: string, read: number, inflated: number, limits: InflationLimits): void {
+  const { maxInflatedBytes = Infinity, maxInflationRatio = 200 } = limits;
+  if (inflated <= maxInflatedBytes && (inflated <= ratioGrace || inflated <= maxInflationRatio * read)) return;
+  throw new DataError(
+    "inflation-limit",
+    `${path}: inflates to over ${inflated} bytes from ${read}, past the limit; ` +
+      "raise maxInflatedBytes or maxInflationRatio if the file is trusted",
+    { path, inflated, read },
+  );
 }
 
 function badGzip(path: string, error: Error): DataError {

@@ -7,7 +7,7 @@ import { JsonSplitter } from "./split-json.ts";
 import { LineSplitter } from "./split-lines.ts";
 import { decodeUtf8, type InvalidText } from "./utf8.ts";
 
-/** A parsed row of a JSONL or JSON file. */
+/** A parsed row of a JSONL, JSON or Parquet file. */
 export interface Row {
   readonly value: unknown;
   readonly raw: RawRow;
@@ -21,13 +21,20 @@ export interface RowOptions extends InflationLimits {
   readonly onBytes?: (count: number) => void;
 }
 
-/** Rows of one JSONL or JSON file, parsed one by one; a row that cannot be parsed goes to `badRows`.
- *  @throws DataError `bad-row` as `file:line: reason`, unless bad rows are skipped; the errors of {@link readBytes} */
+/** Rows of one JSONL, JSON or Parquet file, parsed one by one; a row that cannot be parsed goes to `badRows`. A row of
+ *  Parquet has its number in place of a line.
+ *  @throws DataError `bad-row` as `file:line: reason`, unless bad rows are skipped; `bad-parquet`; the errors of
+ *  {@link readBytes} */
 export async function* readRows(
   file: SourceFile,
   options: RowOptions,
   badRows: BadRows,
 ): AsyncGenerator<Row, void, undefined> {
+  if (file.format === "parquet") {
+    const { readParquetRows } = await import("./parquet/read-parquet.ts");
+    yield* readParquetRows(file, options, badRows);
+    return;
+  }
   const { maxRowBytes } = options;
   const splitter: RowSplitter = file.format === "json" ? new JsonSplitter(maxRowBytes) : new LineSplitter(maxRowBytes);
   const parse = function* (rows: Iterable<RawRow>): Generator<Row, void, undefined> {

@@ -1,0 +1,132 @@
+import { isPlainObject } from "../chat/json.ts";
+import { DataError } from "../data-error.ts";
+import type { BadRows } from "../readers/bad-rows.ts";
+import type { SourceFile } from "../readers/list-files.ts";
+import { readRows } from "../readers/read-rows.ts";
+import type { ExampleExtras, Origin } from "./conversation.ts";
+import type { ExampleKind, ExampleOptions } from "./example-options.ts";
+import { type Fields, namesOf, RowProblem } from "./fields.ts";
+import type { Format, FormatOptions, Gatherer } from "./format.ts";
+import { otherReaderOf } from "./known-formats.ts";
+import { groupOf, isHeldOut } from "./split.ts";
+
+type Report = (reason: string) => void;
+
+const defaultRowBytes = 64 * 1024 * 1024;
+
+/** One file of examples, in the format that its first row has, or in one that is forced. */
+export class ExampleFile<T extends ExampleExtras> {
+  readonly #file: SourceFile;
+  readonly #options: ExampleOptions;
+  readonly #kind: ExampleKind<T>;
+  readonly #badRows: BadRows;
+  readonly #isForced: boolean;
+  #format: Format<T> | undefined;
+  #gatherer: Gatherer<T> | undefined;
+  #unknown: DataError | undefined;
+  #line = 0;
+
+  constructor(
+    file: SourceFile,
+    options: ExampleOptions,
+    kind: ExampleKind<T>,
+    badRows: BadRows,
+    forced: Format<T> | undefined,
+  ) {
+    this.#file = file;
+    this.#options = options;
+    this.#kind = kind;
+    this.#badRows = badRows;
+    this.#format = forced;
+    this.#isForced = forced !== undefined;
+  }
+
+  /** @throws DataError `bad-row` unless bad rows are skipped, `unknown-format`, and those of reading rows */
+  async *examples(): AsyncGenerator<T & Origin, void, undefined> {
+    const { path, format } = this.#file;
+    if (format === "text") {
+      throw new DataError("unknown-format", `${path}: expected rows (.jsonl, .json, .parquet), got a text file`, {
+        path,
+      });
+    }
+    const { maxDocumentBytes = defaultRowBytes, invalidText = "error" } = this.#options;
+    const options = { ...this.#options, maxRowBytes: maxDocumentBytes, invalidText };
+    for await (const { value, raw } of readRows(this.#file, options, this.#badRows)) {
+      this.#line = raw.line;
+      const report: Report = (reason) => this.#badRows.report(path, raw.line, reason, raw.bytes);
+      const examples = this.#attempt(report, () => this.#read(value)) ?? [];
+      for (const example of examples) yield* this.#finished(example, report);
+    }
+    if (this.#format === undefined && this.#unknown !== undefined) throw this.#unknown;
+    yield* this.#gathered();
+  }
+
+  #read(value: unknown): readonly T[] {
+    if (!isPlainObject(value)) throw new RowProblem("expected a row with fields, got another value");
+    this.#format ??= this.#recognised(value);
+    const format = this.#format;
+    if (!this.#isForced && !format.recognises(value)) {
+      const looks = this.#kind.formats.find(({ recognises }) => recognises(value));
+      const like = looks === undefined ? "" : `, as ${looks.name} has them`;
+      throw new RowProblem(
+        `expected ${format.name} as in the rows before (${format.fields}), got ${namesOf(value)}${like}`,
+      );
+    }
+    if ("read" in format) return format.read(value, this.#formatOptions());
+    this.#gatherer ??= format.gather(this.#formatOptions());
+    this.#gatherer.add(value, this.#line);
+    return [];
+  }
+
+  *#gathered(): Generator<T & Origin, void, undefined> {
+    for (const item of this.#gatherer?.finish() ?? []) {
+      this.#line = item.line;
+      const report: Report = (reason) =>
+        this.#badRows.report(this.#file.path, item.line, reason, Buffer.from(JSON.stringify(item.row)));
+      if ("problem" in item) report(item.problem);
+      else yield* this.#finished(item.example, report);
+    }
+  }
+
+  *#finished(example: T, report: Report): Generator<T & Origin, void, undefined> {
+    const { split, system = "keep" } = this.#options;
+    const finished = this.#attempt(report, () => this.#kind.finish(example, system));
+    if (finished === undefined) return;
+    if (split !== undefined) {
+      const group = finished.group ?? groupOf(this.#kind.messages(finished));
+      if (isHeldOut(group, split.fraction, split.seed) !== (split.part === "validation")) return;
+    }
+    yield { ...finished, source: this.#file.path, line: this.#line };
+  }
+
+  #attempt<R>(report: Report, action: () => R): R | undefined {
+    try {
+      return action();
+    } catch (error) {
+      if (!(error instanceof RowProblem)) throw error;
+      report(error.message);
+      return undefined;
+    }
+  }
+
+  /** @throws DataError `unknown-format`; where bad rows are skipped RowProblem, as a later row may be known */
+  #recognised(row: Fields): Format<T> {
+    const { formats, reader } = this.#kind;
+    const format = formats.find(({ recognises }) => recognises(row));
+    if (format !== undefined) return format;
+    const { path } = this.#file;
+    const known = formats.map(({ name, fields }) => `${name} (${fields})`).join(", ");
+    const hint = otherReaderOf(row, reader) ?? `${reader} knows ${known}; name one to force it`;
+    const reason = `no format is known that has ${namesOf(row)}: ${hint}`;
+    const data = { path, line: this.#line, fields: Object.keys(row), formats: formats.map(({ name }) => name) };
+    this.#unknown ??= new DataError("unknown-format", `${path}:${this.#line}: ${reason}`, data);
+    throw this.#options.badRows === "skip" ? new RowProblem(reason) : this.#unknown;
+  }
+
+  #formatOptions(): FormatOptions {
+    const { languages, onDropped } = this.#options;
+    const drop = (reason: string, line: number = this.#line): void =>
+      onDropped?.({ source: this.#file.path, line, reason });
+    return { drop, ...(languages && { languages }) };
+  }
+}
