@@ -13,7 +13,6 @@ const { values } = parseArgs({
     data: { type: "string", default: "../shared/data" },
     python: { type: "string", default: "python3" },
     rounds: { type: "string", default: "3" },
-    train: { type: "boolean", default: false },
   },
 });
 const root = new URL("../..", import.meta.url).pathname;
@@ -47,3 +46,6 @@ for (const [name, key] of [["encode, whole novels, MB/s", "encodeMBps"], ["encod
 const { worstCases } = danu("bench", "tokenizer", "--tokenizer", model, "--file", files[0], "--worst");
 console.log("\n| 1 MB of | MB/s | time for 4 MB |\n|---|---|---|");
 for (const { name, MBps, growth } of worstCases) console.log(`| ${name} | ${MBps.toFixed(1)} | ${growth.toFixed(1)} × |`);
+
+const [ours, peers] = [danu("bench", "tokenizer", "--train", "8000", "--file", novels), python("train_tokenizer_peers.py", ...files)];
+console.log("\ntraining 8,000 pieces on all novels:", JSON.stringify({ danu: ours, peers }));

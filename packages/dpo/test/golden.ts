@@ -99,7 +99,7 @@ export function sums(pairs: readonly GoldenPair[], side: Side): number[] {
 export function upload(
   device: Device,
   pairs: readonly GoldenPair[],
-  { withPrompt = false } = {},
+  { withPrompt = false }: { readonly withPrompt?: boolean } = {},
 ): Required<Omit<PreferencePairs, "weights" | "klEstimate">> {
   const lengths = (side: Side): number[] => pairs.map((pair) => pair[side].length);
   const supervised = pairs.flatMap((pair) => nats([...(withPrompt ? [pair.prompt] : []), ...pair.chosen]));

@@ -18,7 +18,7 @@ const SPACE = 0x20;
 const utf8 = new TextEncoder();
 
 /** Special ids of a vocabulary, −1 for none, and which of them every text gets. */
-export interface SpecialIds {
+interface SpecialIds {
   readonly bosId: number;
   readonly eosId: number;
   readonly unkId: number;

@@ -70,7 +70,7 @@ function inUnits(text: string, ranges: readonly Range[]): Range[] {
 
 /** Where ranges are wider here. Of characters that became one (NFC, a Replace of two) the original keeps the first or
  *  last, and ByteLevel trims white space. Removed characters belong to no id in both. */
-const wider = /^(normalizer-(nfc|nfkc|nested|strip-accents|replace|replace-regex)|qwen-2|gpt-2-prefix-space-trimmed)$|-bytes$/;
+const wider = /^normalizer-(nfc|nfkc|nested|strip-accents|replace|replace-regex)$|^qwen-2$|-trimmed$|-bytes$/;
 /** Where the original's ranges drift, because it counts the pieces of characters that it left out or moved. */
 const drifting = /^(no-unk|some-bytes-missing-.*|bytes-incomplete-alphabet|random-(2|5|10))$/;
 
@@ -171,7 +171,8 @@ describe.skipIf(!hasData)("Llama 2's tokenizer.json (needs the shared data folde
   it("tells its special tokens", () => {
     expect([tokenizer.unkId, tokenizer.bosId, tokenizer.eosId, tokenizer.padId]).toEqual([0, 1, 2, -1]);
     expect([tokenizer.addsBos, tokenizer.addsEos, tokenizer.vocabularySize]).toEqual([true, false, 32001]);
-    expect([tokenizer.pieces[32000], tokenizer.pieces[29871], tokenizer.idOf("<PAD>")]).toEqual(["<PAD>", "\u2581", 32000]);
+    expect([tokenizer.pieces[32000], tokenizer.pieces[29871]]).toEqual(["<PAD>", "\u2581"]);
+    expect(tokenizer.idOf("<PAD>")).toBe(32000);
     expect([0, 1, 2, 3, 32000].map((id) => tokenizer.isSpecial(id))).toEqual([true, true, true, false, true]);
     for (let id = 0; id < 32001; id += 7) expect(tokenizer.idOf(tokenizer.pieces[id]!)).toBe(id);
     const config = readData("tokenizers/llama2-hf/tokenizer_config.json");
@@ -222,7 +223,8 @@ describe.skipIf(!hasData)("folders as transformers loads them (needs the shared 
 
   // Transformers' own LlamaTokenizer class leaves the file's normalizer aside and builds one of its own, which takes a
   // text's first space for the dummy one; here the file counts. The folders below show that its parts are read right.
-  const asTheFileSays = cases.filter((folder) => folder.class === "TokenizersBackend" && "tokenizer.json" in folder.files);
+  const built = cases.filter(({ parts, files }) => parts !== null && "tokenizer.json" in files);
+  const asTheFileSays = built.filter((folder) => folder.class === "TokenizersBackend");
   it.each(asTheFileSays.map((folder) => [folder.name, folder] as const))("%s", (_, folder) => {
     const tokenizer = loadFolder(folder);
     expectBare(tokenizer, folder);
@@ -239,8 +241,7 @@ describe.skipIf(!hasData)("folders as transformers loads them (needs the shared 
   });
 
   // Only with the file's own merges: those that transformers 5 makes of a .model are in another order.
-  const built = cases.filter(({ parts, files }) => parts !== null && "tokenizer.json" in files);
-  it.each(built.map((folder) => [folder.name, folder] as const))("%s: the tokenizer.json that came out", (_, folder) => {
+  it.each(built.map((folder) => [folder.name, folder] as const))("%s: the file that came out", (_, folder) => {
     const file = { version: "1.0", ...folder.parts, model: { ...vocabulary.model, ...folder.parts!.model } };
     const tokenizer = loadTokenizer(utf8.encode(JSON.stringify(file)));
     expectBare(tokenizer, folder);

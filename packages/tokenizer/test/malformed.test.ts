@@ -23,7 +23,7 @@ describe("files that are not a usable model", () => {
   const cases: [string, Uint8Array, string, RegExp][] = [
     ["an empty file", new Uint8Array(0), "malformed-model", /at least one piece/],
     ["text", Buffer.from("hello, this is no model"), "malformed-model", /expected/],
-    ["JSON", Buffer.from(' {"model": {}}'), "unsupported-model", /got JSON/],
+    ["JSON", Buffer.from(' {"model": {}}'), "malformed-model", /tokenizer.json: expected a vocab in the model/],
     ["a unigram model", modelBytes(special, { modelType: 1 }), "unsupported-model", /got unigram/],
     ["a word model", modelBytes(special, { modelType: 3 }), "unsupported-model", /got word/],
     ["a damaged character map", modelBytes(special, { characterMap: Uint8Array.of(1) }), "malformed-model", /character map/],

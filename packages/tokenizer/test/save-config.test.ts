@@ -44,9 +44,8 @@ describe("what the small files say", () => {
   it.each(formats)("%s: settings come back as they were", (format) => {
     const tokenizer = load(letters, chat);
     const again = reload(saveTokenizer(tokenizer, format));
-    for (const key of ["bosId", "eosId", "unkId", "padId", "addsBos", "addsEos", "chatTemplate", "vocabularySize"] as const) {
-      expect([key, again[key]]).toEqual([key, tokenizer[key]]);
-    }
+    const { bosId, eosId, unkId, padId, addsBos, addsEos, chatTemplate, vocabularySize } = tokenizer;
+    expect(again).toMatchObject({ bosId, eosId, unkId, padId, addsBos, addsEos, chatTemplate, vocabularySize });
     for (const text of ["a ab<|end|>a", " tool  ab", "atool", "a  <|end|><|pad|> b", "a", " a"]) {
       for (const parseSpecial of [false, true]) {
         const ids = tokenizer.encode(text, { parseSpecial });
@@ -126,8 +125,12 @@ describe("what a format cannot hold is refused by name", () => {
     const made = (...spellings: string[]): Piece[] => spellings.map((spelling) => ({ spelling, score: -1 }));
     expect(refuse([...tie, ...made("ab", "bc")])).toMatch(/"ab" and "bc"|"bc" and "ab"/);
     expect(refuse([...tie, ...made("ab", "aba")])).toMatch(/different scores/);
+    // "ab" leads to "abc" at once, so that "cd" comes too late; listed first it would come before.
+    const early = [{ spelling: "d" }, ...made("cd", "ab"), { spelling: "abc", score: 2 }];
+    expect(refuse([...tie, ...early])).toMatch(/different scores/);
+    expect(refuse([...tie, ...made("aa", "aaa"), { spelling: "aaab", score: 2 }])).toMatch(/different scores/);
     expect(refuse([...tie, ...made("ab", "c\u2581")])).toBe("none");
-    expect(refuse([...tie, ...made("\u2581\u2581", "\u2581\u2581\u2581", "\u2581\u2581\u2581\u2581\u2581")])).toBe("none");
+    expect(refuse([...tie, ...made(...[2, 3, 5].map((count) => "\u2581".repeat(count)))])).toBe("none");
   });
 
   it("normalisation, spaces after the text, and a first space where spaces are removed", () => {
@@ -174,13 +177,15 @@ describe("tokenizer.json as a model", () => {
     },
   };
   const names = [...special, ...byteNames].map(({ spelling }) => spelling);
-  const save = (pieces: readonly string[], merges: readonly string[], changes: object = {}, model: object = {}): Tokenizer => {
+  const save = (pieces: readonly string[], merges: readonly string[], changes = {}, model = {}): Tokenizer => {
     const vocab = Object.fromEntries([...names, ...pieces].map((piece, id) => [piece, id]));
     const options = { type: "BPE", unk_token: "<unk>", fuse_unk: true, byte_fallback: true };
     const file = { version: "1.0", ...llama, ...changes, model: { ...options, ...model, vocab, merges } };
     return reload(saveTokenizer(loadTokenizer(Buffer.from(JSON.stringify(file))), "sentencepiece"));
   };
   const pieces = ["a", "b", "c", "\u2581", "ab", "bc", "abc"];
+  const metaspace = { type: "Metaspace", replacement: "\u2581", prepend_scheme: "first", split: false };
+  const byteLevel = { type: "ByteLevel", add_prefix_space: false, use_regex: false };
 
   it("scores say the order of merges, whatever the ids say", () => {
     const some = pieces.filter((piece) => piece !== "abc");
@@ -194,16 +199,22 @@ describe("tokenizer.json as a model", () => {
   it.each([
     ["a piece that no merge makes, but spellings would", ["a b"], {}, {}, /got others for "bc"/],
     ["ignore_merges", ["a b", "b c", "ab c"], {}, { ignore_merges: true }, /ignore_merges/],
-    ["no dummy space but a decoder that takes one", ["a b", "b c", "ab c"], { normalizer: llama.normalizer.normalizers[1] }, {}, /decoder/],
+    [
+      "no dummy space but a decoder that takes one",
+      ["a b", "b c", "ab c"],
+      { normalizer: llama.normalizer.normalizers[1] },
+      {},
+      /decoder/,
+    ],
     ["a decoder that keeps it", ["a b", "b c", "ab c"], { decoder: { type: "Fuse" } }, {}, /decoder/],
     [
       "Metaspace, which leaves out the dummy space before a space",
       ["a b", "b c", "ab c"],
-      { normalizer: null, pre_tokenizer: { type: "Metaspace", replacement: "\u2581", prepend_scheme: "first", split: false } },
+      { normalizer: null, pre_tokenizer: metaspace },
       {},
       /Metaspace/,
     ],
-    ["bytes", [], { pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, use_regex: false } }, { byte_fallback: false }, /byte-level/],
+    ["bytes", [], { pre_tokenizer: byteLevel }, { byte_fallback: false }, /byte-level/],
   ] as const)("refused: %s", (_, merges, changes, model, message) => {
     expect(refusal(() => save(pieces, merges, changes, model))).toMatch(message);
   });

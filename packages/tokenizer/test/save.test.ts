@@ -106,8 +106,8 @@ describe.skipIf(!hasData)("published models (needs the shared data folder)", () 
     };
     const made = model.merges.map((merge) => merge.replace(" ", ""));
     expect(new Set(made).size).toBe(made.length);
-    expect(Object.keys(model.vocab).filter((x) => [...x].length > 1 && !x.startsWith("<")).length).toBeGreaterThan(29_000);
-    expect(made.length).toBeGreaterThan(29_000);
+    const longer = Object.keys(model.vocab).filter((piece) => [...piece].length > 1 && !/^<(0x..|s|\/s|unk)>$/.test(piece));
+    expect(made.toSorted()).toEqual(longer.toSorted());
   });
 });
 

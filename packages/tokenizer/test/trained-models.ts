@@ -12,8 +12,10 @@ export function randomNumbers(seed: number): (below: number) => number {
 
 const syllables = "ba ko ri the an ing er st ou le mi ght qu ze é ñ".split(" ");
 const scripts = ["привет мир", "東京タワー", "私はカタカナ", "مرحبا", "नमस्ते", "안녕하세요", "e\u0301te\u0301", "λόγος"];
-const marks = [".", ",", "...", "?!", " - ", "'s", '"', "\u2014", "\u2019t", "1234", "3.14", "٣٤", "x1y2", "(a+b)", "_id"];
-const rare = ["\u{1F600}", "\u{1F469}\u200d\u{1F467}", "\ufb01", "\ufeff", "\u2581", "\t", "\r\n", "\n", "\n\n", "    "];
+const digits = ["1234", "3.14", "٣٤", "\uff11\uff12", "x1y2"];
+const marks = [".", ",", "...", "?!", " - ", "'s", '"', "\u2014", "\u2019t", ...digits, "(a+b)", "_id"];
+const gaps = ["\ufeff", "\u2581", "\t", "\r\n", "\n", "\n\n", "    "];
+const rare = ["\u{1F600}", "\u{1F469}\u200d\u{1F467}", "\ufb01", ...gaps];
 const control = ["<s>", "<|user|>", "<|end|>", "<0x41>", "\0", "\ud800"];
 
 /** Text of `length` words that are seldom new, with other scripts, digits, spaces and special tokens between. */
@@ -49,6 +51,12 @@ export function trainedModels(): Map<string, Uint8Array> {
       return [name, trainer.train().file];
     }),
   );
+}
+
+/** Lines that sentencepiece's trainer reads as this one does: no control characters, and none that it leaves out. */
+export function trainingLines(): string[] {
+  const texts = Array.from({ length: 40 }, (_, seed) => randomText(2000 + seed, 300));
+  return texts.flatMap((text) => text.split(/[\p{Cc}\p{Cs}]|<[^>]*>/u)).filter((line) => line !== "");
 }
 
 /** Texts that the models have not seen. */

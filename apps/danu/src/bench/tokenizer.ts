@@ -1,4 +1,4 @@
-import { loadTokenizer, type TokenizerFiles } from "@danu/tokenizer";
+import { BpeTrainer, loadTokenizer, type TokenizerFiles } from "@danu/tokenizer";
 
 import { benchWorstCases, milliseconds, type WorstCase } from "./worst-cases.ts";
 
@@ -38,5 +38,29 @@ export function benchTokenizer(files: TokenizerFiles, texts: readonly string[], 
     tokens: encoded.reduce((sum, ids) => sum + ids.length, 0),
     bytes,
     worstCases: worstCases ? benchWorstCases(tokenizer) : [],
+  };
+}
+
+/** Speed of training a vocabulary, on one core. */
+export interface TrainingResult {
+  readonly pieces: number;
+  readonly bytes: number;
+  /** Time on the clock, files read before. */
+  readonly seconds: number;
+  /** Time of the processor, the compiler's threads included. */
+  readonly processorSeconds: number;
+}
+
+/** Times one training, the first in the process. */
+export function benchTraining(texts: readonly Uint8Array[], vocabularySize: number): TrainingResult {
+  const used = process.cpuUsage();
+  const start = performance.now();
+  const trainer = new BpeTrainer({ vocabularySize });
+  for (const text of texts) trainer.add(text);
+  trainer.train();
+  const { user, system } = process.cpuUsage(used);
+  const bytes = texts.reduce((sum, text) => sum + text.length, 0);
+  return {
+    pieces: vocabularySize, bytes, seconds: (performance.now() - start) / 1000, processorSeconds: (user + system) / 1e6,
   };
 }

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 
 import { listFiles, readDocuments } from "@danu/data";
-import { loadTokenizer, saveTokenizer, trainBpe } from "@danu/tokenizer";
+import { saveTokenizer, trainBpe } from "@danu/tokenizer";
 
 import { defineCommand, type Command } from "../cli/command.ts";
 import { InputError } from "../cli/errors.ts";
@@ -10,6 +10,7 @@ import { bytes, short, withCommas } from "../cli/format.ts";
 import { placeFile } from "../cli/place-file.ts";
 import { RateMeter } from "../cli/rate-meter.ts";
 import { Reporter } from "../cli/reporter.ts";
+import { withBos } from "../model/tokenizer-file.ts";
 import { stopOnSignals } from "../run/stop-on-signals.ts";
 
 export const command: Command = defineCommand({
@@ -63,7 +64,7 @@ export const command: Command = defineCommand({
         },
       }),
     );
-    const tokenizer = loadTokenizer(trained.file);
+    const tokenizer = withBos(trained.file);
     const files = new Map([...saveTokenizer(tokenizer, "sentencepiece"), ...saveTokenizer(tokenizer, "huggingface")]);
     for (const [name, content] of files) await placeFile(join(out, name), content);
     const { file: _, ...facts } = trained;

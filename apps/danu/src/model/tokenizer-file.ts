@@ -65,18 +65,25 @@ export function specialIds({ bosId, eosId, padId }: Tokenizer): Pick<DecoderConf
 
 /** The tokenizer's files of a model folder, for everybody: transformers, sentencepiece, llama.cpp and danu. */
 export async function tokenizerFilesFor(
-  { path, tokenizer }: TokenizerFile,
+  { path, files: sources, tokenizer: given }: TokenizerFile,
   config: DecoderConfig,
 ): Promise<ReadonlyMap<string, Uint8Array | string>> {
   const beside = await readTokenizerFiles(join(path, ".."));
   const isWhole = ["tokenizer.json", "tokenizer_config.json"].every((name) => beside.has(name));
   if (isWhole && beside.has(basename(path))) return beside;
+  const tokenizer = sources.config === undefined ? withBos(sources.model, given) : given;
   const options = { modelMaxLength: config.maxPositions };
   const files = new Map<string, Uint8Array>();
   for (const format of ["sentencepiece", "huggingface"] as const) {
     for (const [name, content] of savedIn(tokenizer, format, options)) files.set(name, content);
   }
   return files;
+}
+
+/** A vocabulary as danu trains with it, where no file says otherwise: every text begins with BOS. */
+export function withBos(model: Uint8Array, tokenizer: Tokenizer = loadTokenizer(model)): Tokenizer {
+  if (tokenizer.bosId < 0 || tokenizer.addsBos) return tokenizer;
+  return loadTokenizer({ model, config: Buffer.from('{"add_bos_token": true}') });
 }
 
 /** The files of one format; none where the format cannot hold the vocabulary. */

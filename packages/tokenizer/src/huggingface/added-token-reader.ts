@@ -11,8 +11,8 @@ const MOST_TOKENS = 1 << 18;
 export class AddedTokenReader {
   readonly tokens: AddedToken[] = [];
   readonly #reader: JsonReader;
-  /** `[MOST_IDS]`, 1 for ids that are taken. */
-  readonly #taken = new Uint8Array(MOST_IDS);
+  /** One bit for each id that is taken. */
+  readonly #taken = new Uint32Array(MOST_IDS / 32);
   readonly #contents = new Set<string>();
   #units = 0;
 
@@ -54,12 +54,13 @@ export class AddedTokenReader {
     const { id, content } = token;
     const reader = this.#reader;
     if (content === "") throw reader.fail("an added token of some characters, got an empty one");
-    if (this.#taken[id] === 1) throw reader.fail(`a different id for each added token, got ${id} again`);
+    const isTaken = ((this.#taken[id >>> 5]! >>> (id & 31)) & 1) === 1;
+    if (isTaken) throw reader.fail(`a different id for each added token, got ${id} again`);
     if (this.#contents.has(content)) throw reader.fail("added tokens that differ, got one again");
     if (this.tokens.length === MOST_TOKENS) throw reader.fail(`at most ${MOST_TOKENS} added tokens`);
     this.#units += content.length;
     if (this.#units > MOST_UNITS) throw reader.fail(`added tokens of at most ${MOST_UNITS} characters together`);
-    this.#taken[id] = 1;
+    this.#taken[id >>> 5]! |= 1 << (id & 31);
     this.#contents.add(content);
     this.tokens.push(token);
   }

@@ -1,15 +1,13 @@
 import { TokenizerError } from "../errors.ts";
+import { JsonPath } from "./json-path.ts";
 import { type ByteText, characterEnd, decodeUtf8, escapeEnd, numberEnd, unescapeJson } from "./json-text.ts";
 
 /** What a value is. */
 export type JsonKind = "object" | "array" | "string" | "number" | "boolean" | "null";
 
-/** Objects and arrays inside one another. */
-const DEEPEST = 64;
 /** Fields of one object that is read by names, so that a file of nothing but fields takes no memory. */
 const MOST_FIELDS = 1 << 18;
 const MOST_CHARACTERS_SHOWN = 40;
-const UNREAD = 0x7fffffff;
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 const COLON = 0x3a;
@@ -35,9 +33,7 @@ export class JsonReader {
   /** Name of the file, for messages. */
   readonly #file: string;
   #at: number;
-  #depth = 0;
-  /** By depth: index in an array, or −1 − the start of an object's key, or `UNREAD` before the first of either. */
-  readonly #path = new Int32Array(DEEPEST);
+  readonly #path = new JsonPath();
 
   /** @param file name of the file, for messages */
   constructor(bytes: Uint8Array, file: string) {
@@ -56,8 +52,7 @@ export class JsonReader {
   fork(): JsonReader {
     const copy = new JsonReader(this.bytes, this.#file);
     copy.#at = this.#at;
-    copy.#depth = this.#depth;
-    copy.#path.set(this.#path);
+    copy.#path.copyFrom(this.#path);
     return copy;
   }
 
@@ -70,7 +65,7 @@ export class JsonReader {
     if (byte === MINUS || (byte >= ZERO && byte <= NINE)) return "number";
     if (byte === 0x74 || byte === 0x66) return "boolean";
     if (byte === 0x6e) return "null";
-    throw this.fail(`a value, got ${this.#shown(byte)}`);
+    throw this.#unexpected("a value");
   }
 
   /** Reads an object: `onEntry` must read each value; `start`, `end` and `escaped` tell the key until it does. */
@@ -79,15 +74,15 @@ export class JsonReader {
     if (this.#next() === CLOSE_BRACE) this.#at++;
     else {
       do {
-        if (this.#next() !== QUOTE) throw this.fail(`a key, got ${this.#shown(this.#next())}`);
-        this.#path[this.#depth - 1] = -1 - (this.#at + 1);
+        if (this.#next() !== QUOTE) throw this.#unexpected("a key");
+        this.#path.atKey(this.#at + 1);
         this.#scanString();
-        if (this.#next() !== COLON) throw this.fail(`a colon, got ${this.#shown(this.#next())}`);
+        if (this.#next() !== COLON) throw this.#unexpected("a colon");
         this.#at++;
         onEntry();
       } while (this.#separated(CLOSE_BRACE, "}"));
     }
-    this.#depth--;
+    this.#path.leave();
   }
 
   /** Reads an object with names that differ: `onField` must read each value. */
@@ -109,16 +104,16 @@ export class JsonReader {
     else {
       let index = 0;
       do {
-        this.#path[this.#depth - 1] = index;
+        this.#path.atIndex(index);
         onItem(index++);
       } while (this.#separated(CLOSE_BRACKET, "]"));
     }
-    this.#depth--;
+    this.#path.leave();
   }
 
   /** Reads a string and leaves it in the file: `start`, `end` and `escaped`, or `content`, tell it. */
   string(): void {
-    if (this.#next() !== QUOTE) throw this.fail(`a string, got ${this.#shown(this.#next())}`);
+    if (this.#next() !== QUOTE) throw this.#unexpected("a string");
     this.#scanString();
   }
 
@@ -169,7 +164,7 @@ export class JsonReader {
   boolean(): boolean {
     if (this.#scanWord("true")) return true;
     if (this.#scanWord("false")) return false;
-    throw this.fail(`true or false, got ${this.#shown(this.#next())}`);
+    throw this.#unexpected("true or false");
   }
 
   /** Reads `null` if that comes next. */
@@ -191,7 +186,7 @@ export class JsonReader {
   /** Checks that nothing follows. */
   close(): void {
     this.#skipSpace();
-    if (this.#at < this.bytes.length) throw this.fail(`the end of the file, got ${this.#shown(this.#next())}`);
+    if (this.#at < this.bytes.length) throw this.#unexpected("the end of the file");
   }
 
   /** The error that this place of the file holds something else than was expected. */
@@ -204,32 +199,19 @@ export class JsonReader {
 
   /** Where in the document the reader is: `model.merges[12]`. */
   path(): string {
-    let path = "";
-    for (let depth = 0; depth < this.#depth; depth++) {
-      const step = this.#path[depth]!;
-      if (step === UNREAD) break;
-      path += step >= 0 ? `[${step}]` : `${path === "" ? "" : "."}${this.#keyAt(-1 - step)}`;
-    }
-    return path;
-  }
-
-  #keyAt(start: number): string {
-    let end = start;
-    while (end < this.bytes.length && this.bytes[end] !== QUOTE && end - start < MOST_CHARACTERS_SHOWN) end++;
-    return new TextDecoder().decode(this.bytes.subarray(start, end));
+    return this.#path.of(this.bytes);
   }
 
   #open(bracket: number, name: string): void {
-    if (this.#next() !== bracket) throw this.fail(`${name}, got ${this.#shown(this.#next())}`);
-    if (this.#depth === DEEPEST) throw this.fail(`at most ${DEEPEST} levels`);
+    if (this.#next() !== bracket) throw this.#unexpected(name);
+    if (!this.#path.enter()) throw this.fail(`at most ${this.#path.deepest} levels`);
     this.#at++;
-    this.#path[this.#depth++] = UNREAD;
   }
 
   /** Passes over a comma, or the closing bracket and gives false. */
   #separated(close: number, name: string): boolean {
     const byte = this.#next();
-    if (byte !== COMMA && byte !== close) throw this.fail(`a comma or ${name}, got ${this.#shown(byte)}`);
+    if (byte !== COMMA && byte !== close) throw this.#unexpected(`a comma or ${name}`);
     this.#at++;
     return byte === COMMA;
   }
@@ -266,7 +248,7 @@ export class JsonReader {
         if (next < 0) {
           this.#at = at;
           const wish = byte === BACKSLASH ? "an escape of JSON, surrogates in pairs" : "UTF-8 up to a closing quote";
-          throw this.fail(`${wish}, got ${this.#shown(byte)}`);
+          throw this.#unexpected(wish);
         }
         at = next;
       }
@@ -278,7 +260,7 @@ export class JsonReader {
 
   /** Passes over a number. @returns where it starts */
   #scanNumber(): number {
-    if (this.kind() !== "number") throw this.fail(`a number, got ${this.#shown(this.#next())}`);
+    if (this.kind() !== "number") throw this.#unexpected("a number");
     const from = this.#at;
     const end = numberEnd(this.bytes, from);
     if (end < 0) throw this.fail("a number");
@@ -293,8 +275,10 @@ export class JsonReader {
     return true;
   }
 
-  #shown(byte: number): string {
-    if (this.#at >= this.bytes.length) return "the end of the file";
-    return byte > 0x20 && byte < 0x7f ? `"${String.fromCharCode(byte)}"` : `byte 0x${byte.toString(16)}`;
+  #unexpected(wish: string): TokenizerError {
+    const byte = this.bytes[this.#at];
+    if (byte === undefined) return this.fail(`${wish}, got the end of the file`);
+    const isPrinted = byte > 0x20 && byte < 0x7f;
+    return this.fail(`${wish}, got ${isPrinted ? `"${String.fromCharCode(byte)}"` : `byte 0x${byte.toString(16)}`}`);
   }
 }

@@ -31,6 +31,7 @@ function requirePlace(pieces: Pieces, { id, content }: AddedToken, count: number
 }
 
 function contradiction(content: string, id: number, wish: string): TokenizerError {
-  const message = `tokenizer.json: expected the added token ${JSON.stringify(content.slice(0, 40))} to have ${wish}, got ${id}`;
+  const name = JSON.stringify(content.slice(0, 40));
+  const message = `tokenizer.json: expected the added token ${name} to have ${wish}, got ${id}`;
   return new TokenizerError("malformed-model", message, { id });
 }

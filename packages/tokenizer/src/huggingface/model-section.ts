@@ -19,7 +19,8 @@ export interface ModelSection {
 /** Reads the model that comes next. Files from before 2020 have no type: a vocabulary and merges tell that it is BPE.
  *  @throws TokenizerError `malformed-model`, or `unsupported-model` for other models and options */
 export function readModel(reader: JsonReader, alphabet: Alphabet): ModelSection {
-  const options = { byteFallback: false, fuseUnk: false, ignoreMerges: false, unkToken: undefined as string | undefined };
+  const options = { byteFallback: false, fuseUnk: false, ignoreMerges: false };
+  let unkToken: string | undefined;
   let pieces: Pieces | undefined;
   let merges: MergeList | undefined;
   let earlyMerges: JsonReader | undefined;
@@ -39,7 +40,7 @@ export function readModel(reader: JsonReader, alphabet: Alphabet): ModelSection 
         }
         return;
       case "unk_token":
-        options.unkToken = reader.isNull() ? undefined : reader.stringUpTo(LONGEST_TOKEN);
+        unkToken = reader.isNull() ? undefined : reader.stringUpTo(LONGEST_TOKEN);
         return;
       case "fuse_unk":
         options.fuseUnk = flag();
@@ -64,7 +65,7 @@ export function readModel(reader: JsonReader, alphabet: Alphabet): ModelSection 
   if (pieces === undefined) throw reader.fail("a vocab in the model");
   if (earlyMerges !== undefined) merges = readMerges(earlyMerges, pieces);
   if (merges === undefined) throw unsupported("a model of type BPE with merges", "one without");
-  return { pieces, merges, options };
+  return { pieces, merges, options: { ...options, unkToken } };
 }
 
 function requireBpe(type: string): void {
@@ -72,5 +73,6 @@ function requireBpe(type: string): void {
 }
 
 function unsupported(wish: string, got: string): TokenizerError {
-  return new TokenizerError("unsupported-model", `tokenizer.json: expected ${wish}, got ${got}: it cannot be read here`);
+  const message = `tokenizer.json: expected ${wish}, got ${got}: it cannot be read here`;
+  return new TokenizerError("unsupported-model", message);
 }

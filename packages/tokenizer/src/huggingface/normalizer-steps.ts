@@ -26,7 +26,7 @@ export function stepOf(section: Section): Step {
     case "StripAccents":
       return byPattern(/\p{M}+/gu, "");
     default:
-      throw section.unsupported("a normalizer of type Prepend, Replace, NF(K)C, NF(K)D, Lowercase, Strip", section.type);
+      throw section.unsupported("Prepend, Replace, NF(K)C, NF(K)D, Lowercase or Strip", section.type);
   }
 }
 

@@ -11,10 +11,11 @@ function normalizer(...normalizers: object[]): StepsNormalizer {
 
 const spaces = { type: "Replace", pattern: { String: " " }, content: "\u2581" };
 const prepend = { type: "Prepend", prepend: "\u2581" };
-const fragments = ["a", "A", " ", "  ", "\u00e9", "e\u0301\u0323", "\u0301", "\u1100\u1161\u11a8", "\u3131\u314f", "\uff76\uff9e", "\ufb01"];
-const others = ["\u03a3", "\u0130", "\u{1F600}", "\ud83d", "\u2581", "\u212b", "\u0958", "\u304b\u3099", "\u00bd", "\u3000", "\n"];
+const latin = ["a", "A", " ", "  ", "\n", "\u00e9", "e\u0301\u0323", "\u0301", "\ufb01", "\u0130", "\u00bd", "\u212b"];
+const asian = ["\u1100\u1161\u11a8", "\u3131\u314f", "\uff76\uff9e", "\u0958", "\u304b\u3099", "\u3000"];
+const others = ["\u03a3", "\u{1F600}", "\ud83d", "\u2581"];
 const anyText = fc.oneof(
-  fc.array(fc.constantFrom(...fragments, ...others), { maxLength: 20 }).map((parts) => parts.join("")),
+  fc.array(fc.constantFrom(...latin, ...asian, ...others), { maxLength: 20 }).map((parts) => parts.join("")),
   fc.string({ unit: "binary" }),
 );
 
@@ -27,7 +28,8 @@ describe("StepsNormalizer", () => {
         const { text: normal, sources, sourceEnds } = steps.normalize(text, true, true);
         expect(normal).toBe(text.normalize(form));
         if (sources === undefined || sourceEnds === undefined) return;
-        expect([sources.length, sources.at(-1), sourceEnds.length]).toEqual([normal.length + 1, text.length, normal.length]);
+        expect([sources.length, sourceEnds.length]).toEqual([normal.length + 1, normal.length]);
+        expect(sources.at(-1)).toBe(text.length);
         for (let unit = 0; unit < normal.length; unit++) {
           expect(sources[unit]! <= sources[unit + 1]! && sources[unit]! < sourceEnds[unit]!).toBe(true);
         }
@@ -38,7 +40,8 @@ describe("StepsNormalizer", () => {
 
   it("places are those of single characters", () => {
     const { text, sources, sourceEnds } = normalizer({ type: "NFC" }).normalize("ae\u0301\u4e16e\u0301b", true, true);
-    expect([text, [...sources!], [...sourceEnds!]]).toEqual(["a\u00e9\u4e16\u00e9b", [0, 1, 3, 4, 6, 7], [1, 3, 4, 6, 7]]);
+    expect(text).toBe("a\u00e9\u4e16\u00e9b");
+    expect([[...sources!], [...sourceEnds!]]).toEqual([[0, 1, 3, 4, 6, 7], [1, 3, 4, 6, 7]]);
   });
 
   it("spaces at the end cost nothing, and are the same as spelled out", () => {
@@ -59,7 +62,8 @@ describe("StepsNormalizer", () => {
   });
 
   it("steps follow one another, and so do their places", () => {
-    const steps = normalizer({ type: "Strip" }, { type: "Lowercase" }, { type: "Replace", pattern: { String: "b" }, content: "" });
+    const removal = { type: "Replace", pattern: { String: "b" }, content: "" };
+    const steps = normalizer({ type: "Strip" }, { type: "Lowercase" }, removal);
     const { text, sources, sourceEnds } = steps.normalize("  AB\u0130C ", true, true);
     expect(text).toBe("ai\u0307c");
     expect([[...sources!], [...sourceEnds!]]).toEqual([[2, 4, 4, 5, 7], [3, 5, 5, 6]]);

@@ -128,5 +128,6 @@ class Draft {
 /** Steps that each double the text would fill any memory. */
 function tooLong(): TokenizerError {
   const limit = `${MOST_GROWTH} code units for each of the text's and ${FREE_GROWTH} more`;
-  return new TokenizerError("unsupported-model", `tokenizer.json: expected a normalizer that makes at most ${limit}, got more`);
+  const message = `tokenizer.json: expected a normalizer that makes at most ${limit}, got more`;
+  return new TokenizerError("unsupported-model", message);
 }

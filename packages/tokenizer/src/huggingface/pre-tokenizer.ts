@@ -107,19 +107,20 @@ function byteCuttingOf(steps: readonly Section[]): ByteCutting {
   if (patterns.length === 0) return { kind: "bytes", words: undefined, spaced };
   const words = preTokenizerOfAll(patterns);
   if (words !== undefined) return { kind: "bytes", words, spaced };
-  throw last.unsupported("pre-tokenizers with the patterns of a known model", patterns.map((x) => `"${x}"`).join(" then "));
+  const spelled = patterns.map((pattern) => `"${pattern}"`).join(" then ");
+  throw last.unsupported("pre-tokenizers with the patterns of a known model", spelled);
 }
 
 /** The pattern that a step cuts at. @param isLast whether it is the last one before `ByteLevel` */
 function patternOf(step: Section, isLast: boolean): string {
   if (step.type === "Digits") return step.flag("individual_digits", false) ? String.raw`\p{N}` : String.raw`\p{N}+`;
-  if (step.type !== "Split") throw step.unsupported("a pre-tokenizer of type Split or Digits before ByteLevel", step.type);
+  if (step.type !== "Split") throw step.unsupported("Split or Digits before ByteLevel", step.type);
   const pattern = step.required("pattern").at("Regex")?.string;
   if (pattern === undefined) throw step.unsupported("a Split at a Regex", "a String");
   const behavior = step.text("behavior");
   const invert = step.flag("invert", false);
   // Patterns of words match all of a text, so that removing what lies between them removes nothing.
-  const isolates = invert ? behavior === "Removed" && isLast && preTokenizerOf(pattern) !== undefined : behavior === "Isolated";
-  if (isolates) return pattern;
+  const removesRest = invert && behavior === "Removed" && isLast && preTokenizerOf(pattern) !== undefined;
+  if (removesRest || (!invert && behavior === "Isolated")) return pattern;
   throw step.unsupported("a Split that isolates", `${behavior}${invert ? ", inverted" : ""}`);
 }

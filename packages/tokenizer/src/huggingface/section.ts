@@ -81,7 +81,7 @@ export class Section {
 
   /** The error that the section is not what it must be. */
   malformed(wish: string): TokenizerError {
-    const message = `tokenizer.json: expected ${wish} at ${this.path}, got another: the file is damaged or of another kind`;
+    const message = `tokenizer.json: expected ${wish} at ${this.path}, got another: the file is damaged`;
     return new TokenizerError("malformed-model", message, { path: this.path });
   }
 

@@ -27,7 +27,8 @@ type SmallSection = "normalizer" | "pre_tokenizer" | "post_processor" | "decoder
 /** Reads a `tokenizer.json`. @throws TokenizerError `malformed-model` or `unsupported-model` */
 export function readSections(file: Uint8Array): Sections {
   if (file.length > MOST_BYTES) {
-    throw new TokenizerError("malformed-model", `tokenizer.json: expected at most ${MOST_BYTES} bytes, got ${file.length}`);
+    const message = `tokenizer.json: expected at most ${MOST_BYTES} bytes, got ${file.length}`;
+    throw new TokenizerError("malformed-model", message);
   }
   const reader = new JsonReader(file, "tokenizer.json");
   const small = new Map<SmallSection, Section | undefined>();

@@ -44,11 +44,13 @@ describe("readSettings", () => {
     const config = json({ chat_template: templates });
     expect(readSettings({ config })).toEqual({ chatTemplate: "b" });
     expect(readSettings({ config: json({ chat_template: [] }) })).toEqual({});
-    expect(readSettings({ config, chatTemplate: new TextEncoder().encode("\u00e9") })).toEqual({ chatTemplate: "\u00e9" });
+    const chatTemplate = new TextEncoder().encode("\u00e9");
+    expect(readSettings({ config, chatTemplate })).toEqual({ chatTemplate: "\u00e9" });
   });
 
   it("the older files count where the config lists no tokens", () => {
-    const specialTokensMap = json({ bos_token: "[B]", pad_token: { content: "[P]" }, additional_special_tokens: ["<y>"] });
+    const others = { additional_special_tokens: ["<y>"] };
+    const specialTokensMap = json({ bos_token: "[B]", pad_token: { content: "[P]" }, ...others });
     const addedTokens = json({ "[P]": 7, "<y>": 8, "<z>": 9 });
     const old = { config: json({ bos_token: "<s>", unk_token: "<unk>" }), specialTokensMap, addedTokens };
     expect(readSettings(old)).toEqual({

@@ -70,7 +70,8 @@ function piecesAt(places: Places, reader: JsonReader, alphabet: Alphabet): Piece
       continue;
     }
     const spelling = escaped[id] === 0 ? { bytes, start, end } : unescapeJson(bytes, start, end);
-    if (!pieces.add(spelling.bytes, spelling.start, spelling.end)) throw reader.fail(`pieces that differ, got that of id ${id} again`);
+    const isNew = pieces.add(spelling.bytes, spelling.start, spelling.end);
+    if (!isNew) throw reader.fail(`pieces that differ, got that of id ${id} again`);
   }
   return pieces;
 }

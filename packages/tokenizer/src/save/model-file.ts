@@ -73,7 +73,7 @@ function prefixOf({ normalizer, cutting }: Sections): "none" | "first" | "every"
   if (cutting.kind === "bytes") throw cannotHold(FILE, "pieces that are text, got a byte-level vocabulary");
   const { spaceBefore } = normalizer.normalize("a", true, false);
   if (!normalizer.isPlain) throw cannotHold(FILE, "a normalizer of Prepend and Replace, got others");
-  if (!normalizer.replacesSpaces && !cutting.replacesSpaces) throw cannotHold(FILE, "spaces to become ▁, got plain ones");
+  if (!normalizer.replacesSpaces && !cutting.replacesSpaces) throw cannotHold(FILE, "▁ for spaces, got plain ones");
   if (cutting.splitsAtSpaces) throw cannotHold(FILE, "text in one piece, got one that is split at spaces");
   if (cutting.spaced === "none") return spaceBefore ? "every" : "none";
   if (cutting.doublesSpace && !spaceBefore) return cutting.spaced;
@@ -109,7 +109,8 @@ function kindsOf(tokenizer: BpeTokenizer, { model }: Sections, tokens: readonly 
   const beyond = tokens.map(({ id }) => id).filter((id) => id >= kinds.length);
   const isGapless = beyond.sort((a, b) => a - b).every((id, i) => id === kinds.length + i);
   const { pieces } = tokenizer;
-  if (!isGapless || pieces.slice(0, kinds.length).includes("")) throw cannotHold(FILE, "a piece for every id, got gaps");
+  const isFull = isGapless && !pieces.slice(0, kinds.length).includes("");
+  if (!isFull) throw cannotHold(FILE, "a piece for every id, got gaps");
   for (const { id } of tokens) if (id < kinds.length) kinds[id] = Kind.control;
   if (byteFallback) {
     let bytes = 0;
@@ -124,7 +125,7 @@ function kindsOf(tokenizer: BpeTokenizer, { model }: Sections, tokens: readonly 
   if (unkId < 0) throw cannotHold(FILE, "an unknown piece, got none");
   kinds[unkId] = Kind.unknown;
   const single = kinds.findIndex((kind, id) => kind !== Kind.normal && [...pieces[id]!].length === 1);
-  if (single >= 0) throw cannotHold(FILE, `special pieces of several characters, got ${JSON.stringify(pieces[single])}`);
+  if (single >= 0) throw cannotHold(FILE, `special pieces of several characters, got "${pieces[single]}"`);
   return kinds;
 }
 

@@ -22,8 +22,8 @@ const firstPrefix: readonly Step[] = [
   { type: "Metaspace", replacement: SPACE_SYMBOL, prepend_scheme: "never", split: false },
 ];
 
-/** Removes spaces at both ends and all but one of a run; of `▁` that stood in the text, those at the end. Looking behind
- *  keeps a run inside the text from being tried once for each of its characters. */
+/** Removes spaces at both ends and all but one of a run; of `▁` that stood in the text, those at the end. Looking
+ *  behind keeps a run inside the text from being tried once for each of its characters. */
 const trimmed: readonly Step[] = [
   replace({ Regex: " {2,}" }, " "),
   replace({ Regex: "\\A " }, ""),

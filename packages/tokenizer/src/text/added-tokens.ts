@@ -63,7 +63,7 @@ export class AddedTokens {
   ): void {
     const matches = this.#matcher.matchesIn(text);
     let textStart = 0;
-    const white = { start: 0, end: -1 };
+    let white = { start: 0, end: -1 };
     for (let match = matches.next(0); match !== undefined; match = matches.next(match.end)) {
       const token = this.#tokens[match.id]!;
       if (token.special && special !== "all") {
@@ -75,7 +75,7 @@ export class AddedTokens {
       let { end } = match;
       if (token.rightStrip === true) {
         // Many tokens may stand inside one run of white space: its end is looked for once.
-        if (end < white.start || end > white.end) Object.assign(white, { start: end, end: whiteEnd(text, end, this.#white) });
+        if (end < white.start || end > white.end) white = { start: end, end: whiteEnd(text, end, this.#white) };
         ({ end } = white);
       }
       if (start > textStart) onText(textStart, start);
