@@ -60,7 +60,7 @@ export class PieceTable {
     const { blob } = this;
     const start = this.offsets[id]!;
     const end = start + length;
-    if (this.#findHashed(hash, blob, start, end) >= 0) return -1;
+    if (this.findHashed(hash, blob, start, end) >= 0) return -1;
     if (length > this.#longest) this.#extendPowers(length);
     this.offsets[id + 1] = end;
     this.#hashes[id] = hash;
@@ -73,7 +73,7 @@ export class PieceTable {
   find(bytes: Uint8Array, start: number, end: number): number {
     let hash = 0;
     for (let i = start; i < end; i++) hash = extendHash(hash, bytes[i]!);
-    return this.#findHashed(hash, bytes, start, end);
+    return this.findHashed(hash, bytes, start, end);
   }
 
   /** Number of the string that strings `left` and `right` make together, or −1. The hash of a joined string is
@@ -100,7 +100,8 @@ export class PieceTable {
     }
   }
 
-  #findHashed(hash: number, bytes: Uint8Array, start: number, end: number): number {
+  /** `find` for bytes whose hash is known. */
+  findHashed(hash: number, bytes: Uint8Array, start: number, end: number): number {
     const slots = this.#slots;
     const hashes = this.#hashes;
     const mask = slots.length - 1;

@@ -1,20 +1,40 @@
-import { escapeSpaces, SPACE, SPACE_SYMBOL, UNMATCHED_SPACE } from "../bpe/characters.ts";
+import { SPACE, SPACE_SYMBOL, UNMATCHED_SPACE } from "../bpe/characters.ts";
+import { extendHash } from "../bpe/piece-table.ts";
 
 /** How a file spells its pieces, and which bytes the encoder has for them. */
 export interface Alphabet {
-  /** Writes the encoder's bytes of a spelling in UTF-8. @returns how many, at most as many as it has, or −1 if it has
-   *  characters that no text can give */
+  /** Writes the encoder's bytes of a spelling in UTF-8, and their hash to `lastHash`: all in one go, because a file is
+   *  loaded before anything is compiled. @returns how many, at most as many as it has, or −1 if it has characters that
+   *  no text can give */
   encode(from: Uint8Array, start: number, end: number, to: Uint8Array, toStart: number): number;
   /** Writes the spelling of the encoder's bytes. @returns its length, at most three times as many */
   spell(from: Uint8Array, start: number, end: number, to: Uint8Array, toStart: number): number;
 }
+
+/** `[1]` hash of what `encode` wrote last, as of `PieceTable`. */
+export const lastHash: Int32Array = new Int32Array(1);
 
 /** Pieces are text as it stands. */
 export const plainAlphabet: Alphabet = { encode: copy, spell: copy };
 
 /** Pieces have `▁` where text has spaces: one byte here, so that text stays as it is. */
 export const spaceAlphabet: Alphabet = {
-  encode: escapeSpaces,
+  encode(from, start, end, to, toStart) {
+    let length = toStart;
+    let hash = 0;
+    for (let at = start; at < end; at++) {
+      let byte = from[at]!;
+      if (byte === SPACE) byte = UNMATCHED_SPACE;
+      else if (byte === SPACE_SYMBOL[0] && from[at + 1] === SPACE_SYMBOL[1] && from[at + 2] === SPACE_SYMBOL[2]) {
+        byte = SPACE;
+        at += 2;
+      }
+      hash = extendHash(hash, byte);
+      to[length++] = byte;
+    }
+    lastHash[0] = hash;
+    return length - toStart;
+  },
   spell(from, start, end, to, toStart) {
     let length = toStart;
     for (let at = start; at < end; at++) {
@@ -41,14 +61,17 @@ for (let byte = 0, unprinted = 0x100; byte < 256; byte++) {
 export const byteAlphabet: Alphabet = {
   encode(from, start, end, to, toStart) {
     let length = toStart;
+    let hash = 0;
     for (let at = start; at < end; at++) {
       const lead = from[at]!;
       // Two bytes are enough for all of the alphabet; those of longer characters give a number past its end.
       const character = lead < 0x80 ? lead : ((lead - 0xc0) << 6) | (from[++at]! & 63);
       const byte = character < characterBytes.length ? characterBytes[character]! : -1;
       if (byte < 0) return -1;
+      hash = extendHash(hash, byte);
       to[length++] = byte;
     }
+    lastHash[0] = hash;
     return length - toStart;
   },
   spell(from, start, end, to, toStart) {
@@ -63,6 +86,11 @@ export const byteAlphabet: Alphabet = {
 };
 
 function copy(from: Uint8Array, start: number, end: number, to: Uint8Array, toStart: number): number {
-  for (let at = start; at < end; at++) to[toStart + at - start] = from[at]!;
+  let hash = 0;
+  for (let at = start; at < end; at++) {
+    hash = extendHash(hash, from[at]!);
+    to[toStart + at - start] = from[at]!;
+  }
+  lastHash[0] = hash;
   return end - start;
 }

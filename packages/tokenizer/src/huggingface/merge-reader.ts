@@ -57,8 +57,13 @@ class MergeReader {
     reader.string();
     const { bytes, start, end } = reader.escaped ? reader.content() : reader;
     if (bytes[start] === NUMBER_SIGN && startsWith(bytes, start, end, versionLine)) return;
-    const space = indexOf(bytes, SPACE, start, end);
-    if (space < 0 || indexOf(bytes, SPACE, space + 1, end) >= 0) throw reader.fail("two pieces with one space between");
+    let space = -1;
+    for (let at = start; at < end; at++) {
+      if (bytes[at] !== SPACE) continue;
+      if (space >= 0) throw reader.fail("two pieces with one space between, got more");
+      space = at;
+    }
+    if (space < 0) throw reader.fail("two pieces with one space between");
     const left = this.#operand(bytes, start, space);
     const right = this.#operand(bytes, space + 1, end);
     this.#add(left, right, () => joined(bytes.subarray(start, space), bytes.subarray(space + 1, end)));
@@ -111,11 +116,6 @@ class MergeReader {
 
 function startsWith(bytes: Uint8Array, start: number, end: number, prefix: Uint8Array): boolean {
   return end - start >= prefix.length && prefix.every((byte, i) => bytes[start + i] === byte);
-}
-
-function indexOf(bytes: Uint8Array, byte: number, from: number, end: number): number {
-  for (let at = from; at < end; at++) if (bytes[at] === byte) return at;
-  return -1;
 }
 
 function joined(left: Uint8Array, right: Uint8Array): Uint8Array {

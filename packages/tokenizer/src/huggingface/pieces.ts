@@ -1,5 +1,5 @@
 import { PieceTable } from "../bpe/piece-table.ts";
-import { type Alphabet, plainAlphabet } from "./alphabets.ts";
+import { type Alphabet, lastHash, plainAlphabet } from "./alphabets.ts";
 import type { Spellings } from "./spellings.ts";
 
 /** No text and no piece has these bytes, except a file that was made to. */
@@ -29,7 +29,7 @@ export class Pieces {
     const to = table.room(end - start + FOREIGN.length);
     const length = this.#write(bytes, start, end, table.blob, to);
     if (length < 0) this.#kinds[table.size] = Kind.foreign;
-    return table.commit(Math.abs(length)) >= 0;
+    return table.commitHashed(Math.abs(length), lastHash[0]!) >= 0;
   }
 
   /** Leaves the next id without a piece. @returns whether its place is free */
@@ -51,7 +51,7 @@ export class Pieces {
     const room = end - start + FOREIGN.length;
     if (this.#scratch.length < room) this.#scratch = new Uint8Array(room * 2);
     const length = this.#write(bytes, start, end, this.#scratch, 0);
-    const id = this.table.find(this.#scratch, 0, Math.abs(length));
+    const id = this.table.findHashed(lastHash[0]!, this.#scratch, 0, Math.abs(length));
     return id >= 0 && this.#kinds[id] === (length < 0 ? Kind.foreign : Kind.piece) ? id : -1;
   }
 
@@ -94,6 +94,8 @@ export class Pieces {
     const length = this.alphabet.encode(bytes, start, end, to, toStart);
     if (length >= 0) return length;
     to.set(FOREIGN, toStart);
-    return -FOREIGN.length - plainAlphabet.encode(bytes, start, end, to, toStart + FOREIGN.length);
+    plainAlphabet.encode(bytes, start, end, to, toStart + FOREIGN.length);
+    const foreignLength = FOREIGN.length + end - start;
+    return -plainAlphabet.encode(to, toStart, toStart + foreignLength, to, toStart);
   }
 }
