@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { loadTokenizer, type Tokenizer } from "../src/index.ts";
 import { hasData, loadData, readData, readDataText, readGolden } from "./support.ts";
 
@@ -141,7 +141,10 @@ describe.skipIf(!hasData)("Llama 2's tokenizer.json (needs the shared data folde
     readonly documents: Readonly<Record<string, readonly [count: number, digest: string]>>;
   }
   const published = readGolden<Published>("huggingface-published.json");
-  const tokenizer = loadData(published.path);
+  let tokenizer: Tokenizer;
+  beforeAll(() => {
+    tokenizer = loadData(published.path);
+  });
 
   it("ids, offsets and texts of Hugging Face tokenizers", () => {
     published.texts.forEach((text, i) => {
@@ -193,7 +196,10 @@ interface Folder {
 
 describe.skipIf(!hasData)("folders as transformers loads them (needs the shared data folder)", () => {
   const { texts, cases } = readGolden<{ texts: string[]; cases: Folder[] }>("huggingface-transformers.json");
-  const vocabulary = JSON.parse(readDataText("tokenizers/llama2-hf/tokenizer.json")) as { model: object };
+  let vocabulary: { readonly model: object };
+  beforeAll(() => {
+    vocabulary = JSON.parse(readDataText("tokenizers/llama2-hf/tokenizer.json")) as { model: object };
+  });
 
   function expectBare(tokenizer: Tokenizer, { bare, split, decode }: Folder): void {
     texts.forEach((text, i) => {

@@ -59,7 +59,8 @@ export function trainingLines(): string[] {
   return texts.flatMap((text) => text.split(/[\p{Cc}\p{Cs}]|<[^>]*>/u)).filter((line) => line !== "");
 }
 
-/** Texts that the models have not seen. */
+/** Texts that the models have not seen, for tools/golden/train.py.
+ *  @public */
 export function heldTexts(): string[] {
   return Array.from({ length: 30 }, (_, i) => randomText(1000 + i, 5 + 5 * i));
 }

@@ -8,7 +8,7 @@ import { type Section, stepsOf } from "./section.ts";
 export type WordCutting = CharacterCutting | ByteCutting;
 
 /** Pieces are text; words are whole stretches, or begin at every space. */
-export interface CharacterCutting {
+interface CharacterCutting {
   readonly kind: "characters";
   /** Whether spaces become `▁` here. */
   readonly replacesSpaces: boolean;
@@ -20,7 +20,7 @@ export interface CharacterCutting {
 }
 
 /** Pieces are bytes; words end where a scanner says, or are whole stretches. */
-export interface ByteCutting {
+interface ByteCutting {
   readonly kind: "bytes";
   readonly words: PreTokenizer | undefined;
   readonly spaced: SpacedStretches;
