@@ -90,6 +90,20 @@ describe("damaged files", () => {
     );
   });
 
+  it.skipIf(!hasData)("a published model with random edits (needs the shared data folder)", () => {
+    const file = readData("tokenizers/tok512/tok512.model");
+    const places = fc.array(fc.tuple(fc.nat(file.length - 1), fc.nat(255)), { minLength: 1, maxLength: 6 });
+    fc.assert(
+      fc.property(places, fc.nat(file.length), fc.nat(40), (changes, cut, length) => {
+        const edited = file.slice();
+        for (const [at, byte] of changes) edited[at] = byte;
+        outcome(edited);
+        outcome(Buffer.concat([edited.subarray(0, cut), edited.subarray(cut + length)]));
+      }),
+      { numRuns: process.env["DANU_SOAK"] ? 100_000 : 300 },
+    );
+  });
+
   it.skipIf(!hasData)("a published model cut at every 97th byte (needs the shared data folder)", () => {
     const file = readData("tokenizers/tok512/tok512.model");
     for (let length = 0; length < file.length; length += 97) outcome(file.subarray(0, length));
