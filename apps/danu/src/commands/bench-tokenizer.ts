@@ -8,7 +8,7 @@ import { UsageError } from "../cli/errors.ts";
 import { bytes, table, withCommas } from "../cli/format.ts";
 import { readInput } from "../cli/read-file.ts";
 import { Reporter } from "../cli/reporter.ts";
-import { openTokenizer } from "../model/tokenizer-file.ts";
+import { readTokenizer } from "../model/tokenizer-file.ts";
 
 export const command: Command = defineCommand({
   name: "bench tokenizer",
@@ -33,7 +33,7 @@ export const command: Command = defineCommand({
     if (flags.train !== undefined) return reportTraining(benchTraining(contents, flags.train), reporter);
     if (flags.tokenizer === undefined) throw new UsageError("expected --tokenizer PATH, or --train N");
     const texts = contents.map((content) => new TextDecoder().decode(content));
-    const { files } = await openTokenizer(flags.tokenizer);
+    const { files } = await readTokenizer(flags.tokenizer);
     const result = benchTokenizer(files, texts, flags.worst);
     reporter.result(result, () => {
       const { encodeMBps, linesMBps, decodeMBps, loadMs, tokens, worstCases } = result;

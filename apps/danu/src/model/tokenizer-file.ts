@@ -28,11 +28,15 @@ const maxSettingsBytes = 2 ** 24;
  *  @param path a SentencePiece `.model`, a tokenizer.json, or a folder that holds one; of both the `.model` is taken
  *  @throws TokenizerError, InputError */
 export async function openTokenizer(path: string): Promise<TokenizerFile> {
+  const source = await readTokenizer(path);
+  const sha256 = createHash("sha256").update(source.files.model).digest("hex");
+  return { ...source, tokenizer: loadTokenizer(source.files), sha256 };
+}
+
+/** Reads the files of a tokenizer without loading it. @throws InputError */
+export async function readTokenizer(path: string): Promise<Pick<TokenizerFile, "path" | "files">> {
   const file = (await stat(path)).isDirectory() ? await vocabularyIn(path) : path;
-  const model = await readInput(file, maxTokenizerBytes);
-  const files = { model, ...(await filesBeside(file)) };
-  const sha256 = createHash("sha256").update(model).digest("hex");
-  return { path: file, tokenizer: loadTokenizer(files), sha256, files };
+  return { path: file, files: { model: await readInput(file, maxTokenizerBytes), ...(await filesBeside(file)) } };
 }
 
 /** The `tokenizer.model` of a folder, its `tokenizer.json`, or its only `.model` file. */
