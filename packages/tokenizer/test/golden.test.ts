@@ -61,10 +61,11 @@ describe.skipIf(!hasData)("published models (needs the shared data folder)", () 
 describe.skipIf(!hasData)("conformance vectors of other projects (needs the shared data folder)", () => {
   const folder = "tokenizer-conformance";
 
-  it("llama.cpp, Llama vocabulary", () => {
+  // Phi-3 has Llama's pieces.
+  it.each(["llama-spm", "phi-3"])("llama.cpp, %s", (name) => {
     const tokenizer = loadData("tokenizers/llama2/tokenizer.model");
-    const texts = readDataText(`${folder}/llama.cpp/ggml-vocab-llama-spm.gguf.inp`).split("\n__ggml_vocab_test__\n");
-    const lines = readDataText(`${folder}/llama.cpp/ggml-vocab-llama-spm.gguf.out`).split("\n");
+    const texts = readDataText(`${folder}/llama.cpp/ggml-vocab-${name}.gguf.inp`).split("\n__ggml_vocab_test__\n");
+    const lines = readDataText(`${folder}/llama.cpp/ggml-vocab-${name}.gguf.out`).split("\n");
     // The file has one line of ids per text; the text after the last separator is empty.
     const cases = texts.slice(0, lines.length).map((text, i) => ({ text, ids: numbers(lines[i]!) }));
     expect(cases.length).toBeGreaterThan(40);
