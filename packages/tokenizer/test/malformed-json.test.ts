@@ -144,6 +144,9 @@ describe("files of another kind", () => {
     file({ normalizer: { type: "Sequence", normalizers: steps } });
   const sequence = Array.from({ length: 65 }, () => ({ type: "NFC" }));
   const doubling = { type: "Replace", pattern: { String: "a" }, content: "aaaaaaaa" };
+  const processors = (...steps: unknown[]): Uint8Array =>
+    file({ post_processor: { type: "Sequence", processors: steps } });
+  const bert = { type: "BertProcessing", cls: ["a", 1], sep: ["b", 2] };
   const single = [{ Sequence: { id: "B", type_id: 0 } }];
   const cases: [string, Uint8Array, RegExp][] = [
     ["WordPiece", model({ type: "WordPiece" }), /a model of type BPE, got WordPiece/],
@@ -193,6 +196,7 @@ describe("files of another kind", () => {
       file({ post_processor: { type: "TemplateProcessing", single: [] } }),
       /the sequence once .* got it 0 times/,
     ],
+    ["two templates", processors(bert, bert), /expected one template/],
     ["a decoder", file({ decoder: { type: "WordPiece" } }), /at decoder, got WordPiece/],
   ];
   it.each(cases)("%s", (_, bytes, message) => {

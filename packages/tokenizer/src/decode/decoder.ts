@@ -9,8 +9,8 @@ const REPLACEMENT = [0xef, 0xbf, 0xbd] as const;
 export interface Surfaces {
   /** All surfaces, one after another; pieces are whole characters of UTF-8, byte pieces one byte. */
   readonly bytes: Uint8Array;
-  /** `[V]`, 1 for a piece that is bytes of a character, or nothing at all where a run of bytes goes on across it. */
-  readonly isByte: Uint8Array;
+  /** `[V]`, 1 for an id without surface across which a run of bytes goes on; absent if there are none. */
+  readonly isTransparent?: Uint8Array;
   /** `[V]`, 1 for a piece whose first character is a space that may be the dummy one. */
   readonly startsWithSpace: Uint8Array;
   /** `[2 V]`, start and end of each id's surface in `bytes`; special ids have none. */
@@ -74,7 +74,7 @@ export class Decoder {
 
   /** Adds the bytes of `ids` to `state`; nothing is added if one of them is out of range. */
   append(state: DecodeState, ids: ArrayLike<number>, skipSpecial: boolean): void {
-    const { isByte, bytes, firstRanges } = this.#surfaces;
+    const { isTransparent, bytes, firstRanges } = this.#surfaces;
     const ranges = skipSpecial ? this.#surfaces.ranges : this.#surfaces.spelledRanges;
     this.#reserve(state, ids, ranges);
     const target = state.bytes;
@@ -84,7 +84,7 @@ export class Decoder {
       let from = ranges[2 * id]!;
       let to = ranges[2 * id + 1]!;
       if (from === to) {
-        if (isByte[id] === 0) length = sealCharacter(target, length);
+        if (isTransparent?.[id] !== 1) length = sealCharacter(target, length);
       } else if (state.atStart) {
         if (firstRanges !== undefined) {
           state.atStart = false;

@@ -99,6 +99,22 @@ describe("JsonReader", () => {
     );
   });
 
+  it("accepts the bytes in strings that UTF-8 allows", () => {
+    const following = fc.constantFrom(0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf);
+    const lead = fc.constantFrom(0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xed, 0xef, 0xf0, 0xf1, 0xf4, 0xf5, 0xff);
+    fc.assert(
+      fc.property(fc.array(fc.oneof(following, lead), { minLength: 1, maxLength: 5 }), (content) => {
+        const bytes = Uint8Array.of(0x22, ...content, 0x22);
+        expect(parsed(bytes)).toEqual(parsedByEngine(bytes));
+      }),
+      { numRuns: 3000 },
+    );
+    for (const never of [0xc0, 0xc1, 0xf5, 0xf8, 0xff]) {
+      expect(parsed(Uint8Array.of(0x22, never, 0x80, 0x80, 0x80, 0x22))).toBe(undefined);
+      expect(parsed(Uint8Array.of(0x22, never, 0x80, 0x22))).toBe(undefined);
+    }
+  });
+
   it("names the path", () => {
     const path = (json: string): unknown => {
       try {

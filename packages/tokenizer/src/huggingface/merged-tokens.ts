@@ -6,7 +6,7 @@ import type { Pieces } from "./pieces.ts";
 const MOST_ABSENT = 1 << 16;
 
 /** The added tokens of a `tokenizer.json`, with those of tokenizer_config.json in the place of what has their ids or
- *  spellings; special ones first, because they are found first among equals.
+ *  spellings.
  *  @throws TokenizerError `malformed-model` if one contradicts the vocabulary */
 export function mergedTokens(
   pieces: Pieces,
@@ -18,7 +18,7 @@ export function mergedTokens(
   const kept = own.filter((token) => !ids.has(token.id) && !contents.has(token.content));
   const tokens = [...kept, ...configured];
   for (const token of tokens) requirePlace(pieces, token, tokens.length);
-  return [...tokens.filter((token) => token.special), ...tokens.filter((token) => !token.special)];
+  return tokens;
 }
 
 function requirePlace(pieces: Pieces, { id, content }: AddedToken, count: number): void {

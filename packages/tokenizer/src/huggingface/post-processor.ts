@@ -10,11 +10,9 @@ export interface Frame {
  *  ranges of ids always follow one another.
  *  @throws TokenizerError `unsupported-model` for other kinds */
 export function frameOf(section: Section | undefined, vocabularySize: number): Frame {
-  let frame: Frame = { prefix: [], suffix: [] };
-  for (const step of stepsOf(section, "processors")) {
-    const { prefix, suffix } = frameOfStep(step);
-    frame = { prefix: [...prefix, ...frame.prefix], suffix: [...frame.suffix, ...suffix] };
-  }
+  const templates = stepsOf(section, "processors").filter((step) => step.type !== "ByteLevel");
+  if (templates.length > 1) throw templates[1]!.unsupported("one template", "another");
+  const frame = templates[0] === undefined ? { prefix: [], suffix: [] } : frameOfStep(templates[0]);
   const beyond = [...frame.prefix, ...frame.suffix].find((id) => id >= vocabularySize);
   if (beyond !== undefined) throw section!.malformed(`ids below ${vocabularySize}, got ${beyond}`);
   return frame;
@@ -22,7 +20,6 @@ export function frameOf(section: Section | undefined, vocabularySize: number): F
 
 function frameOfStep(step: Section): Frame {
   if (step.type === "TemplateProcessing") return frameOfTemplate(step);
-  if (step.type === "ByteLevel") return { prefix: [], suffix: [] };
   if (step.type === "BertProcessing" || step.type === "RobertaProcessing") {
     return { prefix: [idOfPair(step.required("cls"))], suffix: [idOfPair(step.required("sep"))] };
   }

@@ -18,7 +18,7 @@ export function surfacesOf(steps: DecoderSteps, pieces: Spellings, isSpecial: (i
   bytes.set(first.bytes.subarray(0, first.offsets.at(-1)), textEnd + 256);
   const spelledRanges = new Uint32Array(size * 2);
   const ranges = new Uint32Array(size * 2);
-  const isByte = new Uint8Array(size);
+  const isTransparent = new Uint8Array(size);
   for (let id = 0; id < size; id++) {
     const byte = steps.byteFallback ? byteOf(text, offsets[id]!, offsets[id + 1]!) : -1;
     const start = byte < 0 ? offsets[id]! : textEnd + byte;
@@ -27,11 +27,10 @@ export function surfacesOf(steps: DecoderSteps, pieces: Spellings, isSpecial: (i
     spelledRanges[2 * id + 1] = end;
     ranges[2 * id + 1] = isSpecial(id) ? start : end;
     // In the original special tokens are gone before bytes are joined, and so are ids without a piece.
-    const isAbsent = pieces.offsets[id] === pieces.offsets[id + 1];
-    if (byte >= 0 || steps.isByteLevel || isAbsent || isSpecial(id)) isByte[id] = 1;
+    if (isSpecial(id) || pieces.offsets[id] === pieces.offsets[id + 1]) isTransparent[id] = 1;
   }
   // Spaces at the start are counted, whichever piece they come from.
-  const surfaces = { bytes, isByte, startsWithSpace: new Uint8Array(size), ranges, spelledRanges };
+  const surfaces = { bytes, isTransparent, startsWithSpace: new Uint8Array(size), ranges, spelledRanges };
   if (!steps.stripsFirst) return surfaces;
   const firstRanges = Uint32Array.from(ranges, (_, i) => textEnd + 256 + first.offsets[(i + 1) >> 1]!);
   return { ...surfaces, firstRanges };

@@ -22,7 +22,6 @@ export function surfacesOf(
   bytes.set(unknown, blobEnd + 256);
   const all = size + beyond.length;
   const spelledRanges = new Uint32Array(all * 2);
-  const isByte = new Uint8Array(all);
   const startsWithSpace = new Uint8Array(all);
   for (let id = 0; id < size; id++) {
     spelledRanges[2 * id] = table.offsets[id]!;
@@ -30,7 +29,6 @@ export function surfacesOf(
   }
   vocabulary.byteIds.forEach((id, byte) => {
     if (kinds[id] !== Kind.byte) return;
-    isByte[id] = 1;
     spelledRanges[2 * id] = blobEnd + byte;
     spelledRanges[2 * id + 1] = blobEnd + byte + 1;
   });
@@ -55,7 +53,7 @@ export function surfacesOf(
   added.forEach(({ token }, i) => {
     if (token.special) ranges[2 * (size + i) + 1] = ranges[2 * (size + i)]!;
   });
-  return { bytes, isByte, startsWithSpace, ranges, spelledRanges };
+  return { bytes, startsWithSpace, ranges, spelledRanges };
 }
 
 const utf8 = new TextEncoder();

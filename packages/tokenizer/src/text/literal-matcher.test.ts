@@ -18,7 +18,7 @@ it("takes the leftmost, and the longest that starts there", () => {
   expect(scan(["ab", "abc", "bcd"], "xabcdab")).toEqual(["x", "#1", "d", "#0"]);
   expect(scan(["ab"], "")).toEqual([]);
   expect(scan(["ab", "ab"], "ab")).toEqual(["#0"]);
-  expect(new LiteralMatcher([["ab", 3]]).find("xabab", 2)).toEqual({ id: 3, start: 3, end: 5 });
+  expect(new LiteralMatcher([["ab", 3]]).matchesIn("xabab").next(2)).toEqual({ id: 3, start: 3, end: 5 });
   expect(new LiteralMatcher([]).isEmpty).toBe(true);
 });
 

@@ -33,50 +33,45 @@ export class LiteralMatcher {
     return this.#literals.length === 0;
   }
 
-  /** Looks for the strings in `text`, once for the whole of it. */
+  /** Looks for the strings in `text`, once for the whole of it: notes for every place, from the last to the first, the
+   *  longest string that starts there. */
   matchesIn(text: string): Matches {
-    const starts = new IdBuffer();
-    const found = new IdBuffer();
-    if (!this.isEmpty) this.#scan(text, starts, found);
-    return new Matches(starts, found, this.#literals, this.#ids);
-  }
-
-  /** The first match in `text` that starts at `from` or after. To go on from there, `matchesIn` is the fast way. */
-  find(text: string, from: number): Match | undefined {
-    return this.matchesIn(text).next(from);
-  }
-
-  /** Notes for every place, from the last to the first, the longest string that starts there. */
-  #scan(text: string, starts: IdBuffer, found: IdBuffer): void {
+    if (this.isEmpty) return none;
     const automaton = (this.#lazyAutomaton ??= new Automaton(this.#literals));
+    const lasts = this.#lasts;
+    let matches: Matches | undefined;
     let node = 0;
     for (let at = text.length - 1; at >= 0; at--) {
       const unit = text.charCodeAt(at);
-      if (node === 0 && this.#lasts[unit] === 0) continue;
+      if (node === 0 && lasts[unit] === 0) continue;
       node = automaton.step(node, unit);
       const literal = automaton.literalAt(node);
-      if (literal < 0) continue;
-      starts.push(at);
-      found.push(literal);
+      if (literal >= 0) (matches ??= new Matches(this.#literals, this.#ids)).add(at, literal);
     }
+    return matches ?? none;
   }
 }
 
 /** The places of one text where some string starts, with the longest that does. */
 export class Matches {
   /** In descending order. */
-  readonly #starts: IdBuffer;
-  readonly #found: IdBuffer;
+  readonly #starts = new IdBuffer();
+  readonly #found = new IdBuffer();
   readonly #literals: readonly string[];
   readonly #ids: readonly number[];
-  #left: number;
+  #left = 0;
 
-  constructor(starts: IdBuffer, found: IdBuffer, literals: readonly string[], ids: readonly number[]) {
-    this.#starts = starts;
-    this.#found = found;
+  /** @param ids by literal */
+  constructor(literals: readonly string[], ids: readonly number[]) {
     this.#literals = literals;
     this.#ids = ids;
-    this.#left = starts.length;
+  }
+
+  /** Notes a place before all others. */
+  add(start: number, literal: number): void {
+    this.#starts.push(start);
+    this.#found.push(literal);
+    this.#left++;
   }
 
   /** The first match that starts at `from` or after; asked for ascending places. */
@@ -88,6 +83,8 @@ export class Matches {
     return { id: this.#ids[literal]!, start, end: start + this.#literals[literal]!.length };
   }
 }
+
+const none = new Matches([], []);
 
 /** A trie of reversed strings, and for each of its nodes where to go on when no edge fits. Nodes are numbered by depth,
  *  the root is 0. */
