@@ -35,8 +35,12 @@ export class PieceTable {
   /** Adds `bytes[start … end)`. @returns its number, or −1 if it is there already */
   add(bytes: Uint8Array, start: number, end: number): number {
     const offset = this.room(end - start);
-    for (let i = start; i < end; i++) this.blob[offset + i - start] = bytes[i]!;
-    return this.commit(end - start);
+    let hash = 0;
+    for (let i = start; i < end; i++) {
+      this.blob[offset + i - start] = bytes[i]!;
+      hash = extendHash(hash, bytes[i]!);
+    }
+    return this.commit(end - start, hash);
   }
 
   /** Makes room for one more string of up to `length` bytes. @returns where in `blob` to write it before `commit` */
@@ -45,17 +49,9 @@ export class PieceTable {
     return this.offsets[this.size]!;
   }
 
-  /** Adds the `length` bytes written after `room`. @returns the string's number, or −1 if it is there already */
-  commit(length: number): number {
-    const { blob } = this;
-    const start = this.offsets[this.size]!;
-    let hash = 0;
-    for (let i = start; i < start + length; i++) hash = extendHash(hash, blob[i]!);
-    return this.commitHashed(length, hash);
-  }
-
-  /** `commit` for a writer that has extended the hash along the way. */
-  commitHashed(length: number, hash: number): number {
+  /** Adds the `length` bytes written after `room`.
+   *  @param hash of them, by `extendHash`  @returns the string's number, or −1 if it is there already */
+  commit(length: number, hash: number): number {
     const id = this.size;
     const { blob } = this;
     const start = this.offsets[id]!;

@@ -1,4 +1,4 @@
-import { SPACE, SPACE_SYMBOL, UNMATCHED_SPACE } from "../bpe/characters.ts";
+import { escapeSpaces, lastHash, SPACE, SPACE_SYMBOL, UNMATCHED_SPACE } from "../bpe/characters.ts";
 import { extendHash } from "../bpe/piece-table.ts";
 
 /** How a file spells its pieces, and which bytes the encoder has for them. */
@@ -11,30 +11,12 @@ export interface Alphabet {
   spell(from: Uint8Array, start: number, end: number, to: Uint8Array, toStart: number): number;
 }
 
-/** `[1]` hash of what `encode` wrote last, as of `PieceTable`. */
-export const lastHash: Int32Array = new Int32Array(1);
-
 /** Pieces are text as it stands. */
 export const plainAlphabet: Alphabet = { encode: copy, spell: copy };
 
 /** Pieces have `▁` where text has spaces: one byte here, so that text stays as it is. */
 export const spaceAlphabet: Alphabet = {
-  encode(from, start, end, to, toStart) {
-    let length = toStart;
-    let hash = 0;
-    for (let at = start; at < end; at++) {
-      let byte = from[at]!;
-      if (byte === SPACE) byte = UNMATCHED_SPACE;
-      else if (byte === SPACE_SYMBOL[0] && from[at + 1] === SPACE_SYMBOL[1] && from[at + 2] === SPACE_SYMBOL[2]) {
-        byte = SPACE;
-        at += 2;
-      }
-      hash = extendHash(hash, byte);
-      to[length++] = byte;
-    }
-    lastHash[0] = hash;
-    return length - toStart;
-  },
+  encode: escapeSpaces,
   spell(from, start, end, to, toStart) {
     let length = toStart;
     for (let at = start; at < end; at++) {

@@ -1,5 +1,6 @@
 import { PieceTable } from "../bpe/piece-table.ts";
-import { type Alphabet, lastHash, plainAlphabet } from "./alphabets.ts";
+import { lastHash } from "../bpe/characters.ts";
+import { type Alphabet, plainAlphabet } from "./alphabets.ts";
 import type { Spellings } from "./spellings.ts";
 
 /** No text and no piece has these bytes, except a file that was made to. */
@@ -29,7 +30,7 @@ export class Pieces {
     const to = table.room(end - start + FOREIGN.length);
     const length = this.#write(bytes, start, end, table.blob, to);
     if (length < 0) this.#kinds[table.size] = Kind.foreign;
-    return table.commitHashed(Math.abs(length), lastHash[0]!) >= 0;
+    return table.commit(Math.abs(length), lastHash[0]!) >= 0;
   }
 
   /** Leaves the next id without a piece. @returns whether its place is free */

@@ -1,8 +1,8 @@
 import { TokenizerError } from "../errors.ts";
-import { characterLength, escapeSpaces, joinCharacters, SPACE, SPACE_SYMBOL, UNMATCHED_SPACE } from "../bpe/characters.ts";
+import { characterLength, escapeSpaces, joinCharacters, lastHash, SPACE, SPACE_SYMBOL, UNMATCHED_SPACE } from "../bpe/characters.ts";
 import type { BpeModel } from "../bpe/encoder.ts";
 import type { IdBuffer } from "../bpe/id-buffer.ts";
-import { extendHash, PieceTable } from "../bpe/piece-table.ts";
+import { PieceTable } from "../bpe/piece-table.ts";
 import { Kind, type SentencePieceModel, spellingOf } from "./model.ts";
 import { SpellingMerges } from "./spelling-merges.ts";
 
@@ -111,31 +111,18 @@ function codeOf(bytes: Uint8Array, start: number, end: number): number {
 }
 
 /** Writes every piece into a table, with `▁` as one byte, and notes in `joins` which bytes stand side by side in pieces
- *  that merges can make. One pass, because a vocabulary is loaded before anything is compiled. */
+ *  that merges can make. */
 function buildTable(model: SentencePieceModel, joins: Uint8Array): PieceTable {
   const { file, starts, ends, kinds } = model;
   const table = new PieceTable(starts.length + LONE_CHARACTERS, file.length);
   for (let id = 0; id < starts.length; id++) {
-    const end = ends[id]!;
-    const to = table.room(end - starts[id]!);
+    const to = table.room(ends[id]! - starts[id]!);
     const { blob } = table;
-    const isNormal = kinds[id] === Kind.normal;
-    let length = 0;
-    let hash = 0;
-    let last = -1;
-    for (let at = starts[id]!; at < end; at++) {
-      let byte = file[at]!;
-      if (byte === SPACE) byte = UNMATCHED_SPACE;
-      else if (byte === SPACE_SYMBOL[0] && file[at + 1] === SPACE_SYMBOL[1] && file[at + 2] === SPACE_SYMBOL[2]) {
-        byte = SPACE;
-        at += 2;
-      }
-      blob[to + length++] = byte;
-      hash = extendHash(hash, byte);
-      if (isNormal && last >= 0) joins[(last << 8) | byte] = 1;
-      last = byte;
+    const length = escapeSpaces(file, starts[id]!, ends[id]!, blob, to);
+    if (kinds[id] === Kind.normal) {
+      for (let at = to + 1; at < to + length; at++) joins[(blob[at - 1]! << 8) | blob[at]!] = 1;
     }
-    if (table.commitHashed(length, hash) >= 0) continue;
+    if (table.commit(length, lastHash[0]!) >= 0) continue;
     const message = `tokenizer model: expected pieces that differ, got "${spellingOf(model, id)}" again at piece ${id}`;
     throw new TokenizerError("malformed-model", message, { piece: id });
   }
