@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 
 import { openSafetensors } from "@danu/model";
 import { decode, disposeTree, pullback, scope, tensor, type Tensor } from "@danu/tensor";
-import { goldenJson, goldenPath } from "@danu/testing";
+import { goldenJson, goldenPath, relativeError } from "@danu/testing";
 import { describe, expect, test } from "vitest";
 
 import { attention } from "../src/index.ts";
@@ -17,16 +17,6 @@ interface GoldenCase {
 }
 
 const { cases } = goldenJson("attention/attention.json") as { readonly cases: Readonly<Record<string, GoldenCase>> };
-
-/** Largest difference over the largest value, which is at least 0.01. */
-function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  let [difference, scale] = [0, 0.01];
-  for (let i = 0; i < expected.length; i++) {
-    difference = Math.max(difference, Math.abs(actual[i]! - expected[i]!));
-    scale = Math.max(scale, Math.abs(expected[i]!));
-  }
-  return difference / scale;
-}
 
 describe.each(deviceNames)("attention on %s, against PyTorch in float64", (deviceName) => {
   test.each(Object.keys(cases))("%s: output and gradients", async (name) => {

@@ -5,6 +5,7 @@ import { cpuDevice } from "@danu/cpu";
 import {
   decode, disposeTree, leavesOf, referenceDevice, scope, tensor, valueAndGrad, type Device, type Tensor,
 } from "@danu/tensor";
+import { relativeError } from "@danu/testing";
 import { afterAll, describe, expect, test } from "vitest";
 
 import {
@@ -13,16 +14,6 @@ import {
 
 const golden = fileURLToPath(new URL("../../testing/golden/decoder/", import.meta.url));
 const cases = ["mistral-window", "mistral-head-dim-80-theta-100000", "mistral-tied", "mistral-untied", "llama", "packed-documents"];
-
-/** Largest difference over the largest value, which is at least 0.01. */
-function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  let [difference, scale] = [0, 0.01];
-  for (let i = 0; i < expected.length; i++) {
-    difference = Math.max(difference, Math.abs(actual[i]! - expected[i]!));
-    scale = Math.max(scale, Math.abs(expected[i]!));
-  }
-  return difference / scale;
-}
 
 async function readExpected(name: string): Promise<Map<string, { values: ArrayLike<number>; shape: readonly number[] }>> {
   await using file = await openSafetensors(`${golden}${name}/expected.safetensors`);

@@ -7,6 +7,7 @@ import { cpuDevice } from "@danu/cpu";
 import {
   decode, disposeTree, leavesOf, referenceDevice, scope, tensor, valueAndGrad, type Device, type Tensor,
 } from "@danu/tensor";
+import { relativeError } from "@danu/testing";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 
 import {
@@ -22,15 +23,6 @@ const small: DecoderConfig = {
   maxPositions: 32, slidingWindow: 5, ropeTheta: 10000, rmsNormEps: 1e-5, tieEmbeddings: false, initializerRange: 0.3,
   bosId: 1, eosId: 2, padId: null, dtype: "f32",
 };
-
-function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  let [difference, scale] = [0, 0.01];
-  for (let i = 0; i < expected.length; i++) {
-    difference = Math.max(difference, Math.abs(actual[i]! - expected[i]!));
-    scale = Math.max(scale, Math.abs(expected[i]!));
-  }
-  return difference / scale;
-}
 
 function inputOf(device: Device, ids: readonly number[]): DecoderInput {
   const row = (values: readonly number[]): Tensor => tensor(device, values, [1, ids.length], "i32");

@@ -9,6 +9,7 @@ import { schedule } from "@danu/optim";
 import {
   broadcastTo, decode, disposeTree, iota, keep, leavesOf, referenceDevice, tensor, type Device, type Tensor,
 } from "@danu/tensor";
+import { relativeError } from "@danu/testing";
 import { CheckpointStore, train, Trainer, type RunPosition, type TensorFiles } from "@danu/train";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
@@ -43,16 +44,6 @@ const golden = JSON.parse(await readFile(join(folder, "trajectory.json"), "utf8"
 test("the schedule is the one PyTorch trained with", () => {
   golden.learningRates.forEach((expected, step) => expect(learningRate(step)).toBeCloseTo(expected, 12));
 });
-
-/** Largest difference over the largest value, which is at least 0.01. */
-function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  let [difference, scale] = [0, 0.01];
-  for (let i = 0; i < expected.length; i++) {
-    difference = Math.max(difference, Math.abs(actual[i]! - expected[i]!));
-    scale = Math.max(scale, Math.abs(expected[i]!));
-  }
-  return difference / scale;
-}
 
 async function integersOf(name: string): Promise<Int32Array> {
   await using file = await openSafetensors(join(folder, "batches.safetensors"));

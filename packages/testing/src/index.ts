@@ -9,6 +9,7 @@ export {
   type Palette,
 } from "./host-tensor.ts";
 export { normal, randomSource } from "./random.ts";
+export { relativeError } from "./relative-error.ts";
 export { ordinals } from "./ulps.ts";
 export { expectClose, type Closeness } from "./expect-close.ts";
 export { runExample } from "./run-example.ts";
