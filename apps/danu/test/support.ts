@@ -2,7 +2,9 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { Readable } from "node:stream";
 
+import type { Input } from "../src/cli/io.ts";
 import { main } from "../src/main.ts";
 
 /** Folder of real data beside the repository; tests that need it are skipped where it is absent. */
@@ -24,10 +26,12 @@ export async function danu(
   {
     env = {},
     isTTY = false,
+    stdin = Readable.from([]),
     onText = () => undefined,
   }: {
     readonly env?: Readonly<Record<string, string>>;
     readonly isTTY?: boolean;
+    readonly stdin?: Input;
     readonly onText?: (text: string) => void;
   } = {},
 ): Promise<Outcome> {
@@ -41,6 +45,7 @@ export async function danu(
     columns: 200,
   });
   const code = await main(args, {
+    stdin,
     stdout: output("stdout"),
     stderr: output("stderr"),
     env: { ...process.env, ...env },

@@ -3,7 +3,8 @@ export {
   huggingFaceNames, initialize, mapParameters, parameterShapes, type BlockParameters, type DecoderParameters,
 } from "./decoder/parameters.ts";
 export { GenerationError } from "./generate/errors.ts";
-export { generate, type GenerateOptions } from "./generate/generate.ts";
+export { generate } from "./generate/generate.ts";
+export { TextSession, type GenerateOptions } from "./generate/text-session.ts";
 export { sample, type SamplingOptions } from "./generate/sample.ts";
 export {
   adapt, mergedWeight, project, type AdaptedBlock, type AdaptedParameters, type AdaptedWeight, type ProjectionWeight,

@@ -7,8 +7,16 @@ export interface Output {
   readonly columns?: number;
 }
 
+/** Something a command reads text from. */
+export interface Input extends NodeJS.ReadableStream {
+  /** A person types. */
+  readonly isTTY?: boolean;
+}
+
 /** What surrounds a command: a process, or a test. */
 export interface Io {
+  /** What the user says while the command runs. */
+  readonly stdin: Input;
   /** Results. */
   readonly stdout: Output;
   /** Errors and notes. */

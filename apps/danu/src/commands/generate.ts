@@ -3,6 +3,7 @@ import { deviceFlags, openDevice } from "../cli/device.ts";
 import { Reporter } from "../cli/reporter.ts";
 import { continueText } from "../model/continue-text.ts";
 import { loadModel } from "../model/open-model.ts";
+import { samplingFlags } from "../model/sampling-flags.ts";
 import { openTokenizer } from "../model/tokenizer-file.ts";
 
 export const command: Command = defineCommand({
@@ -12,17 +13,7 @@ export const command: Command = defineCommand({
     model: { type: "text", value: "DIR", required: true, help: "model folder" },
     prompt: { type: "text", value: "TEXT", default: "", help: "text to continue; empty for a new text" },
     tokenizer: { type: "text", value: "PATH", help: "by default the model folder's" },
-    maxTokens: { type: "integer", value: "N", min: 1, default: 256, help: "most tokens to add" },
-    temperature: { type: "number", value: "X", min: 0, max: 100, default: 0.8, help: "0 always takes the best token" },
-    topK: { type: "integer", value: "N", min: 0, default: 0, help: "choose among the N best tokens; 0 for all" },
-    topP: {
-      type: "number", value: "X", min: 0.000_001, max: 1, default: 1,
-      help: "choose among the best tokens of this probability together",
-    },
-    repetitionPenalty: {
-      type: "number", value: "X", min: 0.1, max: 10, default: 1, help: "above 1 avoids tokens already in the text",
-    },
-    seed: { type: "integer", value: "N", min: 0, default: 1, help: "of the choices" },
+    ...samplingFlags,
     dtype: { type: "choice", choices: ["f32", "bf16"], help: "element type to compute in; by default the model's" },
     ...deviceFlags,
   },
