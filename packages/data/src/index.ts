@@ -26,7 +26,13 @@ export { sequentialBatches, type SequentialOptions } from "./sampler/sequential.
 
 export { inspectDataset } from "./inspect/inspect-dataset.ts";
 export type { DatasetReport, InspectedToken, InspectOptions } from "./inspect/inspect-dataset.ts";
-export type { LengthBucket, SplitStatistics } from "./inspect/inspect-dataset.ts";
+export type { SplitStatistics } from "./inspect/inspect-dataset.ts";
+export type { Finding, FindingCount, Outcome } from "./inspect/findings.ts";
+export { inspectExamples } from "./inspect/inspect-examples.ts";
+export type { ExamplesReport, InspectExamplesOptions, SequenceStatistics } from "./inspect/inspect-examples.ts";
+export type { ShownExample, ShownSequence } from "./inspect/inspect-examples.ts";
+export type { LengthBucket, LengthStatistics } from "./inspect/length-histogram.ts";
+export { recogniseExamples, type ExampleKindName } from "./inspect/recognise-examples.ts";
 
 export { ChatStatistics } from "./chat/chat-statistics.ts";
 export { parseChatTemplate, type ChatTemplate } from "./chat/chat-template.ts";
@@ -54,6 +60,14 @@ export type { HubOptions } from "./hub/hub-options.ts";
 export { resolveHubPath, type HubFiles } from "./hub/resolve-hub-path.ts";
 
 export { bestFit } from "./packing/best-fit.ts";
+export type { ExamplePosition, StepOrder, TrainingLength } from "./packing/example-order.ts";
+export { packPairs, type PairBatch, type PairExample } from "./packing/pack-pairs.ts";
 export { packRows, type TrainingExample } from "./packing/pack-rows.ts";
-export { createPackedSampler } from "./packing/packed-sampler.ts";
-export type { PackedPosition, PackedSampler, PackedSamplerOptions } from "./packing/packed-sampler.ts";
+export { createPackedSampler, packedBatches } from "./packing/packed-sampler.ts";
+export type { PackedPosition, PackedSampler, PackedSamplerOptions, PackedSettings } from "./packing/packed-sampler.ts";
+export { createPairSampler, pairMicroBatches } from "./packing/pair-sampler.ts";
+export type { PairPosition, PairSampler, PairSamplerOptions, PairSettings } from "./packing/pair-sampler.ts";
+
+export type { TrainingEncoding } from "./training/encode-example.ts";
+export { readTrainingChats, type TrainingChat } from "./training/read-training-chats.ts";
+export { readTrainingPairs, type TrainingPair } from "./training/read-training-pairs.ts";

@@ -3,33 +3,35 @@ import { DataError } from "../data-error.ts";
 import type { BadRows } from "../readers/bad-rows.ts";
 import type { SourceFile } from "../readers/list-files.ts";
 import { readRows } from "../readers/read-rows.ts";
-import type { ExampleExtras, Origin } from "./conversation.ts";
+import type { Origin } from "./conversation.ts";
 import type { ExampleKind, ExampleOptions } from "./example-options.ts";
 import { type Fields, namesOf, RowProblem } from "./fields.ts";
 import type { Format, FormatOptions, Gatherer } from "./format.ts";
 import { otherReaderOf } from "./known-formats.ts";
-import { groupOf, isHeldOut } from "./split.ts";
+import { isHeldOut } from "./split.ts";
 
 type Report = (reason: string) => void;
 
 const defaultRowBytes = 64 * 1024 * 1024;
 
 /** One file of examples, in the format that its first row has, or in one that is forced. */
-export class ExampleFile<T extends ExampleExtras> {
+export class ExampleFile<T, R extends object> {
   readonly #file: SourceFile;
   readonly #options: ExampleOptions;
-  readonly #kind: ExampleKind<T>;
+  readonly #kind: ExampleKind<T, R>;
   readonly #badRows: BadRows;
   readonly #isForced: boolean;
   #format: Format<T> | undefined;
   #gatherer: Gatherer<T> | undefined;
   #unknown: DataError | undefined;
   #line = 0;
+  /** Whether `onFormat` has been told. */
+  #isTold = false;
 
   constructor(
     file: SourceFile,
     options: ExampleOptions,
-    kind: ExampleKind<T>,
+    kind: ExampleKind<T, R>,
     badRows: BadRows,
     forced: Format<T> | undefined,
   ) {
@@ -42,7 +44,7 @@ export class ExampleFile<T extends ExampleExtras> {
   }
 
   /** @throws DataError `bad-row` unless bad rows are skipped, `unknown-format`, and those of reading rows */
-  async *examples(): AsyncGenerator<T & Origin, void, undefined> {
+  async *examples(): AsyncGenerator<R & Origin, void, undefined> {
     const { path, format } = this.#file;
     if (format === "text") {
       throw new DataError("unknown-format", `${path}: expected rows (.jsonl, .json, .parquet), got a text file`, {
@@ -63,8 +65,7 @@ export class ExampleFile<T extends ExampleExtras> {
 
   #read(value: unknown): readonly T[] {
     if (!isPlainObject(value)) throw new RowProblem("expected a row with fields, got another value");
-    this.#format ??= this.#recognised(value);
-    const format = this.#format;
+    const format = this.#formatOf(value);
     if (!this.#isForced && !format.recognises(value)) {
       const looks = this.#kind.formats.find(({ recognises }) => recognises(value));
       const like = looks === undefined ? "" : `, as ${looks.name} has them`;
@@ -78,7 +79,15 @@ export class ExampleFile<T extends ExampleExtras> {
     return [];
   }
 
-  *#gathered(): Generator<T & Origin, void, undefined> {
+  /** The format of the file: the one that is forced, or that of its first row. */
+  #formatOf(row: Fields): Format<T> {
+    const format = this.#format ?? this.#recognised(row);
+    if (!this.#isTold) this.#options.onFormat?.(this.#file.path, format.name);
+    this.#isTold = true;
+    return (this.#format = format);
+  }
+
+  *#gathered(): Generator<R & Origin, void, undefined> {
     for (const item of this.#gatherer?.finish() ?? []) {
       this.#line = item.line;
       const report: Report = (reason) =>
@@ -88,18 +97,17 @@ export class ExampleFile<T extends ExampleExtras> {
     }
   }
 
-  *#finished(example: T, report: Report): Generator<T & Origin, void, undefined> {
+  *#finished(example: T, report: Report): Generator<R & Origin, void, undefined> {
     const { split, system = "keep" } = this.#options;
     const finished = this.#attempt(report, () => this.#kind.finish(example, system));
     if (finished === undefined) return;
     if (split !== undefined) {
-      const group = finished.group ?? groupOf(this.#kind.messages(finished));
-      if (isHeldOut(group, split.fraction, split.seed) !== (split.part === "validation")) return;
+      if (isHeldOut(this.#kind.group(finished), split.fraction, split.seed) !== (split.part === "validation")) return;
     }
     yield { ...finished, source: this.#file.path, line: this.#line };
   }
 
-  #attempt<R>(report: Report, action: () => R): R | undefined {
+  #attempt<V>(report: Report, action: () => V): V | undefined {
     try {
       return action();
     } catch (error) {

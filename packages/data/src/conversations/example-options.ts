@@ -1,4 +1,3 @@
-import type { ChatMessage } from "../chat/messages.ts";
 import type { HubOptions } from "../hub/hub-options.ts";
 import type { BadRowOptions } from "../readers/bad-rows.ts";
 import type { InflationLimits } from "../readers/read-bytes.ts";
@@ -29,18 +28,21 @@ export interface ExampleOptions extends InflationLimits, BadRowOptions {
   readonly invalidText?: InvalidText;
   /** For paths that begin with `hf:`. */
   readonly hub?: HubOptions;
+  /** Told the format of each file, once it is known. */
+  readonly onFormat?: (source: string, format: string) => void;
   /** Told of parts of rows that are passed over: deleted messages, other languages. */
   readonly onDropped?: (part: DroppedPart) => void;
   /** Told the number of bytes just taken from the disk, before inflation. */
   readonly onBytes?: (count: number) => void;
 }
 
-/** What sets the three readers apart. */
-export interface ExampleKind<T> {
+/** What sets the readers apart: formats give examples T, of which results R are made. */
+export interface ExampleKind<T, R = T> {
   /** Name of the reader. */
   readonly reader: string;
   readonly formats: readonly Format<T>[];
   /** Places the system message and checks the example. @throws RowProblem */
-  readonly finish: (example: T, system: SystemMessages) => T;
-  readonly messages: (example: T) => readonly ChatMessage[];
+  readonly finish: (example: T, system: SystemMessages) => R;
+  /** What a split keeps together. */
+  readonly group: (example: R) => string;
 }

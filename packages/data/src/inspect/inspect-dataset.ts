@@ -2,32 +2,15 @@ import { ignoredTarget, readBatch } from "../sampler/batch.ts";
 import type { Manifest, SplitEntry } from "../shards/manifest.ts";
 import type { Dataset } from "../shards/open-dataset.ts";
 import type { TokenStream } from "../shards/token-stream.ts";
-
-/** Documents of a range of lengths. */
-export interface LengthBucket {
-  /** Least number of tokens, a power of two. */
-  readonly from: number;
-  /** One more than the greatest. */
-  readonly to: number;
-  readonly documents: number;
-  readonly tokens: number;
-}
+import { LengthHistogram, type LengthStatistics } from "./length-histogram.ts";
 
 /** Statistics of one split. */
-export interface SplitStatistics {
-  readonly documents: number;
-  readonly tokens: number;
+export interface SplitStatistics extends LengthStatistics {
   readonly shards: number;
   /** Bytes of UTF-8 of the texts. */
   readonly textBytes: number;
   /** Tokens for a byte of text, begin and end tokens included; null without text. */
   readonly tokensPerByte: number | null;
-  /** Length of a document, in tokens. */
-  readonly shortest: number;
-  readonly longest: number;
-  readonly mean: number;
-  /** Lengths by powers of two, empty ranges between included. */
-  readonly lengths: readonly LengthBucket[];
 }
 
 /** A token as training sees it. */
@@ -71,42 +54,20 @@ export function inspectDataset(dataset: Dataset, options: InspectOptions = {}): 
   };
 }
 
-function statisticsOf(stream: TokenStream, entry: SplitEntry): SplitStatistics {
+function statisticsOf(stream: TokenStream, { shards, textBytes }: SplitEntry): SplitStatistics {
   const { documents, tokens } = stream;
-  const counts: { documents: number; tokens: number }[] = [];
-  let shortest = documents === 0 ? 0 : Infinity;
-  let longest = 0;
+  const histogram = new LengthHistogram();
   for (let document = 0, start = 0; document < documents; document++) {
     const end = stream.documentStart(document + 1);
-    const length = end - start;
-    shortest = Math.min(shortest, length);
-    longest = Math.max(longest, length);
-    const power = Math.floor(Math.log2(length));
-    const count = (counts[power] ??= { documents: 0, tokens: 0 });
-    count.documents++;
-    count.tokens += length;
+    histogram.add(end - start);
     start = end;
   }
   return {
-    documents,
-    tokens,
-    shards: entry.shards.length,
-    textBytes: entry.textBytes,
-    tokensPerByte: entry.textBytes === 0 ? null : tokens / entry.textBytes,
-    shortest,
-    longest,
-    mean: documents === 0 ? 0 : tokens / documents,
-    lengths: bucketsOf(counts),
+    ...histogram.statistics(),
+    shards: shards.length,
+    textBytes,
+    tokensPerByte: textBytes === 0 ? null : tokens / textBytes,
   };
-}
-
-function bucketsOf(counts: readonly ({ documents: number; tokens: number } | undefined)[]): LengthBucket[] {
-  const first = counts.findIndex((count) => count !== undefined);
-  if (first === -1) return [];
-  return Array.from({ length: counts.length - first }, (_, i) => {
-    const power = first + i;
-    return { from: 2 ** power, to: 2 ** (power + 1), ...(counts[power] ?? { documents: 0, tokens: 0 }) };
-  });
 }
 
 function firstRows(stream: TokenStream, options: InspectOptions): InspectedToken[][] {
