@@ -2,6 +2,7 @@ import { open, type FileHandle } from "node:fs/promises";
 
 import { MetricsError, RunFileError } from "./errors.ts";
 import { attempt, readText, replaceFile } from "./files.ts";
+import type { Evaluation } from "./trainer.ts";
 
 /** Part of a run with one sequence length, as the recipe declares it. */
 export interface Stage {
@@ -31,8 +32,14 @@ export interface MetricsRecord {
   /** Most memory the device held, in bytes. */
   readonly peakBytes?: number;
   readonly stage?: Stage;
+  /** What else is known of the step, by name: means before its update. */
+  readonly metrics?: Readonly<Record<string, number>>;
   /** Mean loss on held-out data after the update, in nats per token. */
   readonly validationLoss?: number;
+  /** What else is known of held-out data after the update, by name. */
+  readonly validationMetrics?: Readonly<Record<string, number>>;
+  /** Held-out data before the first update of the run, with its first step. */
+  readonly initialValidation?: Evaluation;
 }
 
 const maxMetricsBytes = 2 ** 29;
@@ -117,14 +124,33 @@ function parseRecord(line: string): MetricsRecord | null {
   const given = parsed as Readonly<Record<string, unknown>>;
   const record: Record<string, unknown> = {};
   for (const key of [...required, ...optional]) {
-    const value = given[key];
-    const number = typeof value === "string" && nonFinite.has(value) ? Number(value) : value;
-    if (typeof number === "number") record[key] = number;
+    const number = numberOf(given[key]);
+    if (number !== undefined) record[key] = number;
   }
   if (!required.every((key) => key in record)) return null;
+  for (const key of ["metrics", "validationMetrics"]) {
+    if (given[key] !== undefined) record[key] = numbersOf(given[key]);
+  }
+  const { loss, metrics } = (given["initialValidation"] ?? {}) as Partial<Record<keyof Evaluation, unknown>>;
+  const before = numberOf(loss);
+  if (before !== undefined) record["initialValidation"] = { loss: before, metrics: numbersOf(metrics) };
   const { sequenceLength, microBatches } = (given["stage"] ?? {}) as Partial<Record<keyof Stage, unknown>>;
   if (typeof sequenceLength === "number" && typeof microBatches === "number") {
     record["stage"] = { sequenceLength, microBatches };
   }
   return record as unknown as MetricsRecord;
+}
+
+function numberOf(value: unknown): number | undefined {
+  const number = typeof value === "string" && nonFinite.has(value) ? Number(value) : value;
+  return typeof number === "number" ? number : undefined;
+}
+
+/** The numbers of an object, by name. */
+function numbersOf(value: unknown): Record<string, number> {
+  if (typeof value !== "object" || value === null) return {};
+  return Object.fromEntries(Object.entries(value).flatMap(([name, entry]) => {
+    const number = numberOf(entry);
+    return number === undefined ? [] : [[name, number] as const];
+  }));
 }

@@ -151,7 +151,7 @@ test("a split batch takes the step of the whole, a masked part adds nothing, an 
   expect(two.gradientNorm).toBeCloseTo(one.gradientNorm, 5);
   const [a, b] = [await whole.params.weight.read(), await split.params.weight.read()];
   a.forEach((value, i) => expect(b[i]).toBeCloseTo(value, 6));
-  expect(await masked.step([toyBatch(device, 0, 0, 8, true)], 0.01)).toEqual({ loss: 0, gradientNorm: 0, tokens: 0 });
+  expect(await masked.step([toyBatch(device, 0, 0, 8, true)], 0.01)).toEqual({ loss: 0, metrics: {}, gradientNorm: 0, tokens: 0 });
 });
 
 test("progress tells rate, time left, share of peak, stage, memory, and validation when it is due", async () => {
@@ -159,7 +159,7 @@ test("progress tells rate, time left, share of peak, stage, memory, and validati
   const seen: RunProgress[] = [];
   const summary = await train({
     ...options(toyTrainer(device), device), onProgress: (progress) => seen.push(progress),
-    validation: { every: 4, run: async () => 1.5 },
+    validation: { every: 4, run: async () => ({ loss: 1.5, metrics: { right: 0.5 } }) },
     stageAt: (step) => ({ sequenceLength: step < 3 ? 8 : 16, microBatches: 2 }),
     flopsPerToken: () => 100, peakFlops: 1e9, peakBytes: () => 123, tokensIn: (batch) => batch.rows * 2,
   });

@@ -3,7 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import { NonFiniteError } from "./errors.ts";
 import type { MetricsRecord, MetricsWriter, Stage } from "./metrics.ts";
 import { Throughput } from "./throughput.ts";
-import type { StepResult, Trainer } from "./trainer.ts";
+import type { Evaluation, StepResult, Trainer } from "./trainer.ts";
 
 /** How far a run has come. */
 export interface RunPosition {
@@ -47,8 +47,8 @@ export interface TrainOptions<B> {
   readonly tokensIn?: (batch: B) => number;
   /** Sequence length and micro-batches of a step, from 0, to be shown. */
   readonly stageAt?: (step: number) => Stage;
-  /** Mean loss on held-out data, in nats per token. */
-  readonly validation?: Periodic<() => Promise<number>>;
+  /** Measures held-out data; with `initial` also before the first step of a new run. */
+  readonly validation?: Periodic<() => Promise<Evaluation>> & { readonly initial?: boolean };
   /** Writes a checkpoint; also called when the run is stopped. */
   readonly checkpoint?: Periodic<(position: RunPosition) => Promise<unknown>>;
   readonly metrics?: MetricsWriter;
@@ -71,6 +71,8 @@ export interface RunSummary extends RunPosition {
   readonly last: MetricsRecord | null;
   /** The last validation loss; null when there was none. */
   readonly validationLoss: number | null;
+  /** The last validation; null when there was none. */
+  readonly validation: Evaluation | null;
 }
 
 type Step = StepResult & { readonly learningRate: number; readonly tokensIn: number };
@@ -83,7 +85,8 @@ export async function train<B>(options: TrainOptions<B>): Promise<RunSummary> {
   const began = performance.now();
   const throughput = new Throughput();
   let position = start;
-  let [saved, last, validationLoss] = [start.step, null as MetricsRecord | null, null as number | null];
+  let [saved, last] = [start.step, null as MetricsRecord | null];
+  let measured: Evaluation | null = null;
   const stopping = (): boolean => signal?.aborted === true;
   const save = async (): Promise<void> => {
     if (checkpoint === undefined || saved === position.step) return;
@@ -92,6 +95,8 @@ export async function train<B>(options: TrainOptions<B>): Promise<RunSummary> {
     saved = position.step;
   };
 
+  const isFirst = position.step === 0 && steps > 0 && !stopping();
+  const initial = isFirst && validation?.initial === true ? await validation.run() : null;
   while (position.step < steps && !stopping()) {
     const stepBegan = performance.now();
     const result = await takeStep(options, position.step);
@@ -101,9 +106,12 @@ export async function train<B>(options: TrainOptions<B>): Promise<RunSummary> {
     await setImmediate();
     const failed = !Number.isFinite(result.loss) || !Number.isFinite(result.gradientNorm);
     const validate = !failed && !stopping() && isDue(validation, position.step, steps);
-    if (validate) validationLoss = await validation!.run();
+    if (validate) measured = await validation!.run();
     position = { ...position, seconds: start.seconds + (performance.now() - began) / 1000 };
-    last = recordOf(options, position, result, throughput, validate ? validationLoss : null);
+    last = {
+      ...recordOf(options, position, result, throughput, validate ? measured : null),
+      ...(position.step === 1 && initial !== null ? { initialValidation: initial } : {}),
+    };
     await metrics?.append(last);
     if (failed) {
       await metrics?.sync();
@@ -114,7 +122,8 @@ export async function train<B>(options: TrainOptions<B>): Promise<RunSummary> {
   }
   await save();
   await metrics?.sync();
-  return { ...position, stopped: position.step < steps ? "signal" : "complete", last, validationLoss };
+  return { ...position, stopped: position.step < steps ? "signal" : "complete", last, validation: measured,
+    validationLoss: measured?.loss ?? null };
 }
 
 /** Takes a step; one whose numbers are not finite comes back with them, for the log. */
@@ -125,7 +134,7 @@ async function takeStep<B>(options: TrainOptions<B>, step: number): Promise<Step
     const result = await options.trainer.step(batches, learningRate).catch((error: unknown) => {
       if (!(error instanceof NonFiniteError)) throw error;
       const { loss, gradientNorm } = error.data as { readonly loss: number; readonly gradientNorm: number };
-      return { loss, gradientNorm, tokens: 0 };
+      return { loss, gradientNorm, metrics: {}, tokens: 0 };
     });
     const { tokensIn } = options;
     const count = tokensIn === undefined ? result.tokens : batches.reduce((sum, batch) => sum + tokensIn(batch), 0);
@@ -137,10 +146,10 @@ async function takeStep<B>(options: TrainOptions<B>, step: number): Promise<Step
 
 function recordOf<B>(
   options: TrainOptions<B>, position: RunPosition, result: Step, { tokensPerSecond }: Throughput,
-  validationLoss: number | null,
+  validation: Evaluation | null,
 ): MetricsRecord {
   const { stageAt, flopsPerToken, peakFlops, peakBytes } = options;
-  const { loss, gradientNorm, learningRate } = result;
+  const { loss, gradientNorm, learningRate, metrics } = result;
   const { step, tokens, seconds } = position;
   const share = flopsPerToken === undefined || peakFlops === undefined ? null
     : (tokensPerSecond * flopsPerToken(step - 1)) / peakFlops;
@@ -149,10 +158,16 @@ function recordOf<B>(
     ...(share === null ? {} : { shareOfPeak: share }),
     ...(peakBytes === undefined ? {} : { peakBytes: peakBytes() }),
     ...(stageAt === undefined ? {} : { stage: stageAt(step - 1) }),
-    ...(validationLoss === null ? {} : { validationLoss }),
+    ...(isEmpty(metrics) ? {} : { metrics }),
+    ...(validation === null ? {} : { validationLoss: validation.loss }),
+    ...(validation === null || isEmpty(validation.metrics) ? {} : { validationMetrics: validation.metrics }),
   };
 }
 
 function isDue(periodic: Periodic<unknown> | undefined, step: number, steps: number): boolean {
   return periodic !== undefined && (step === steps || step % periodic.every === 0);
+}
+
+function isEmpty(value: object): boolean {
+  return Object.keys(value).length === 0;
 }

@@ -6,25 +6,39 @@ import {
 
 import { NonFiniteError } from "./errors.ts";
 
+/** A loss with more to be known of the same pass, which no gradient flows through. */
+export interface MeasuredLoss {
+  /** As a loss alone. */
+  readonly loss: Tensor;
+  /** By name, `scale` times a sum over the micro-batch, f32 `[]` each; the same names for every micro-batch. */
+  readonly metrics: Readonly<Record<string, Tensor>>;
+}
+
+/** Means over some data. */
+export interface Evaluation {
+  /** In nats per token, or per whatever else the loss is a mean over. */
+  readonly loss: number;
+  /** Means of the metrics that the loss gives, by name. */
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
 /** What a trainer needs to know of the model and its data. */
 export interface TrainerOptions<P, B> {
   /** Master weights, f32, which the trainer takes over and updates in place. */
   readonly params: P;
   /** Element type of the weights and activations of the forward pass; optimizer and master weights stay f32. */
   readonly computeDtype: DType;
-  /** `scale` times the summed loss of a micro-batch, f32 `[]`. */
-  readonly loss: (params: P, batch: B, scale: number) => Tensor;
-  /** Tokens of a micro-batch that carry loss. */
+  /** `scale` times the summed loss of a micro-batch, f32 `[]`, alone or with what else is to be known of it. */
+  readonly loss: (params: P, batch: B, scale: number) => Tensor | MeasuredLoss;
+  /** Tokens of a micro-batch that carry loss, or whatever else the loss is a mean over. */
   readonly tokens: (batch: B) => number;
   readonly optimizer?: AdamWOptions;
   /** Global gradient norm above which gradients are scaled down; Infinity for never. */
   readonly maxGradientNorm?: number;
 }
 
-/** What one optimizer step did. */
-export interface StepResult {
-  /** Mean loss over the step's tokens, before the update, in nats per token. */
-  readonly loss: number;
+/** What one optimizer step did; loss and metrics are means over the step's tokens, before the update. */
+export interface StepResult extends Evaluation {
   /** Global norm before clipping. */
   readonly gradientNorm: number;
   /** Tokens that carried loss. */
@@ -66,8 +80,8 @@ export class Trainer<P, B> implements Disposable {
    *  @throws NonFiniteError when loss or gradient are not finite; the weights are then as before */
   async step(batches: readonly B[], learningRate: number): Promise<StepResult> {
     const tokens = this.#countTokens(batches);
-    const { loss, norm } = scope(() => this.#enqueueStep(batches, tokens, learningRate));
-    const result = await this.#read(loss, norm, tokens);
+    const { losses, norm } = scope(() => this.#enqueueStep(batches, tokens, learningRate));
+    const result = await this.#read(losses, norm, tokens);
     if (!Number.isFinite(result.loss) || !Number.isFinite(result.gradientNorm)) {
       this.optimizer.steps--;
       throw new NonFiniteError(result.loss, result.gradientNorm);
@@ -75,16 +89,23 @@ export class Trainer<P, B> implements Disposable {
     return result;
   }
 
-  /** Mean loss over batches, in nats per token, without an update. */
-  async evaluate(batches: Iterable<B>): Promise<number> {
-    let [total, tokens] = [0, 0];
+  /** Mean loss and metrics over batches, without an update; 0 and none without a token that carries loss. */
+  async evaluate(batches: Iterable<B>): Promise<Evaluation> {
+    let [loss, tokens] = [0, 0];
+    const metrics: Record<string, number> = {};
     for (const batch of batches) {
-      const loss = scope(() => this.#options.loss(this.compute, batch, 1));
-      total += await loss.item();
+      const sums = scope(() => measured(this.#options.loss(this.compute, batch, 1)));
+      try {
+        loss += await sums.loss.item();
+        for (const [name, sum] of Object.entries(sums.metrics)) metrics[name] = (metrics[name] ?? 0) + await sum.item();
+      } finally {
+        disposeTree(sums);
+      }
       tokens += this.#options.tokens(batch);
-      loss.dispose();
     }
-    return tokens === 0 ? 0 : total / tokens;
+    if (tokens === 0) return { loss: 0, metrics: {} };
+    const means = Object.entries(metrics).map(([name, sum]) => [name, sum / tokens] as const);
+    return { loss: loss / tokens, metrics: Object.fromEntries(means) };
   }
 
   [Symbol.dispose](): void {
@@ -93,11 +114,13 @@ export class Trainer<P, B> implements Disposable {
     disposeTree(this.params);
   }
 
-  async #read(loss: Tensor, norm: Tensor, tokens: number): Promise<StepResult> {
+  async #read(sums: MeasuredLoss, norm: Tensor, tokens: number): Promise<StepResult> {
     try {
-      return { loss: await loss.item(), gradientNorm: await norm.item(), tokens };
+      const metrics: Record<string, number> = {};
+      for (const [name, sum] of Object.entries(sums.metrics)) metrics[name] = await sum.item();
+      return { loss: await sums.loss.item(), metrics, gradientNorm: await norm.item(), tokens };
     } finally {
-      disposeTree([loss, norm]);
+      disposeTree([sums, norm]);
     }
   }
 
@@ -105,23 +128,44 @@ export class Trainer<P, B> implements Disposable {
     return batches.reduce((sum, batch) => sum + this.#options.tokens(batch), 0);
   }
 
-  #enqueueStep(batches: readonly B[], tokens: number, learningRate: number): { loss: Tensor; norm: Tensor } {
+  #enqueueStep(batches: readonly B[], tokens: number, learningRate: number): { losses: MeasuredLoss; norm: Tensor } {
     const scale = tokens === 0 ? 0 : 1 / tokens;
-    const { loss, gradients } = this.#accumulate(batches, scale);
+    const { losses, gradients } = this.#accumulate(batches, scale);
     const { norm, scale: gradientScale } = clipScale(leavesOf(gradients).map((leaf) => leaf.tensor), this.#maxGradientNorm);
     const copies = this.compute === this.params ? null : this.compute;
     this.optimizer.step(gradients, { learningRate, gradientScale, copies });
-    return { loss, norm };
+    return { losses, norm };
   }
 
-  #accumulate(batches: readonly B[], scale: number): { loss: Tensor; gradients: MapTree<P, Tensor> } {
+  #accumulate(batches: readonly B[], scale: number): { losses: MeasuredLoss; gradients: MapTree<P, Tensor> } {
     const [first, ...others] = batches;
     if (first === undefined) throw new UsageError("trainer: expected at least one micro-batch, got none");
-    const [loss, raw] = scope(() => valueAndGrad(this.#options.loss)(this.compute, first, scale));
+    const { result: [loss, raw], metrics } = this.#measuring((f) => scope(() => valueAndGrad(f)(this.compute, first, scale)));
     const gradients = mapTree(raw, (g) => cast(g, "f32")) as unknown as MapTree<P, Tensor>;
     for (const batch of others) {
-      scope(() => addInto(loss, accumulateGrad(this.#options.loss)(gradients, this.compute, batch, scale)));
+      const more = this.#measuring((f) => scope(() => {
+        addInto(loss, accumulateGrad(f)(gradients, this.compute, batch, scale));
+      }));
+      for (const [name, sum] of Object.entries(more.metrics)) addInto(metrics[name]!, sum);
+      disposeTree(more.metrics);
     }
-    return { loss, gradients };
+    return { losses: { loss, metrics }, gradients };
   }
+
+  /** Differentiates the loss and catches the metrics that come with it, which belong to the caller. */
+  #measuring<R>(
+    differentiate: (loss: (params: P, batch: B, scale: number) => Tensor) => R,
+  ): { readonly result: R; readonly metrics: Readonly<Record<string, Tensor>> } {
+    let metrics: Readonly<Record<string, Tensor>> = {};
+    const result = differentiate((params, batch, scale) => {
+      const value = measured(this.#options.loss(params, batch, scale));
+      metrics = keep(value.metrics);
+      return value.loss;
+    });
+    return { result, metrics };
+  }
+}
+
+function measured(loss: Tensor | MeasuredLoss): MeasuredLoss {
+  return loss instanceof Tensor ? { loss, metrics: {} } : loss;
 }

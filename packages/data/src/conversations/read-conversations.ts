@@ -3,9 +3,11 @@ import type { Conversation, Origin } from "./conversation.ts";
 import type { ExampleKind, ExampleOptions } from "./example-options.ts";
 import { conversationFormats } from "./known-formats.ts";
 import { readExamples } from "./read-examples.ts";
+import { groupOf } from "./split.ts";
 import { placeSystem } from "./system-messages.ts";
 
-const conversations: ExampleKind<Conversation> = {
+/** What makes checked conversations of rows. */
+export const conversations: ExampleKind<Conversation> = {
   reader: "readConversations",
   formats: conversationFormats,
   finish: (conversation, system) => {
@@ -13,7 +15,7 @@ const conversations: ExampleKind<Conversation> = {
     checkConversation(placed);
     return placed;
   },
-  messages: ({ messages }) => messages,
+  group: ({ group, messages }) => groupOf(group, messages),
 };
 
 /** Conversations of JSONL, JSON and Parquet files, plain or gzip, and of data sets of the Hugging Face hub

@@ -3,6 +3,7 @@ import type { LabelledCompletion, Origin } from "./conversation.ts";
 import type { ExampleKind, ExampleOptions } from "./example-options.ts";
 import { labelledFormats } from "./known-formats.ts";
 import { readExamples } from "./read-examples.ts";
+import { groupOf } from "./split.ts";
 import { placeSystem } from "./system-messages.ts";
 
 const labelledCompletions: ExampleKind<LabelledCompletion> = {
@@ -13,7 +14,7 @@ const labelledCompletions: ExampleKind<LabelledCompletion> = {
     checkLabelled(placed);
     return placed;
   },
-  messages: ({ prompt }) => prompt,
+  group: ({ group, prompt }) => groupOf(group, prompt),
 };
 
 /** Completions with a verdict on each, for KTO, read as {@link readConversations} reads conversations.

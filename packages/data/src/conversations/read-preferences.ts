@@ -3,9 +3,11 @@ import type { Origin, Preference } from "./conversation.ts";
 import type { ExampleKind, ExampleOptions } from "./example-options.ts";
 import { preferenceFormats } from "./known-formats.ts";
 import { readExamples } from "./read-examples.ts";
+import { groupOf } from "./split.ts";
 import { placeSystem } from "./system-messages.ts";
 
-const preferences: ExampleKind<Preference> = {
+/** What makes checked pairs of rows. */
+export const preferences: ExampleKind<Preference> = {
   reader: "readPreferences",
   formats: preferenceFormats,
   finish: (preference, system) => {
@@ -13,7 +15,7 @@ const preferences: ExampleKind<Preference> = {
     checkPreference(placed);
     return placed;
   },
-  messages: ({ prompt }) => prompt,
+  group: ({ group, prompt }) => groupOf(group, prompt),
 };
 
 /** Pairs of a better and a worse way on from one prompt, read as {@link readConversations} reads conversations.

@@ -27,7 +27,7 @@ export function checkSplit({ part, fraction }: SplitOptions): void {
   throw new DataError("bad-option", `split.fraction: expected a number from 0 to 1, got ${fraction}`, { fraction });
 }
 
-/** The group of an example that names none: the first message of the user. */
-export function groupOf(messages: readonly ChatMessage[]): string {
-  return messages.find(({ role }) => role === "user")?.content ?? "";
+/** What a split keeps together: the group that an example names, else the first message of the user. */
+export function groupOf(group: string | undefined, messages: readonly ChatMessage[]): string {
+  return group ?? messages.find(({ role }) => role === "user")?.content ?? "";
 }

@@ -59,7 +59,7 @@ test("packRows: targets, masks, documents, positions and padding", () => {
 
 describe("createPackedSampler", () => {
   const examples = Array.from({ length: 23 }, (_, i) => example(Array.from({ length: 1 + (i * 7) % 11 }, (_x, t) => i * 20 + t)));
-  const options: PackedSamplerOptions = { examples, sequenceLength: 12, rowsPerStep: 3, epochs: 2, seed: 5, padId: 0 };
+  const options: PackedSamplerOptions = { examples, sequenceLength: 12, rowsPerStep: 3, length: { epochs: 2 }, seed: 5, padId: 0 };
 
   test("every pass has every example once, in another order", () => {
     const sampler = createPackedSampler({ ...options, rowsPerStep: 1 });
@@ -93,7 +93,7 @@ describe("createPackedSampler", () => {
 
   test("settings that make no order", () => {
     expect(() => createPackedSampler({ ...options, examples: [] })).toThrow(/at least one example/);
-    expect(() => createPackedSampler({ ...options, epochs: 0 })).toThrow(/epochs/);
+    expect(() => createPackedSampler({ ...options, length: { epochs: 0 } })).toThrow(/epochs/);
     expect(() => createPackedSampler(options).batch(1e6)).toThrow(/expected a step from 0/);
   });
 });
