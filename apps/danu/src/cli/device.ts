@@ -49,6 +49,11 @@ export function openDevice(flags: FlagValues<typeof deviceFlags>, io: Io, report
   }
 }
 
+/** Element type in which the device computes fastest. */
+export function fastestDtype({ cpu }: OpenDevice): "f32" | "bf16" {
+  return cpu?.isa === "avx512bf16" ? "bf16" : "f32";
+}
+
 /** Multiply-add rate of the device in FLOP/s, the best of a few short samples, since others may use the machine; null
  *  where it cannot be measured. */
 export async function measurePeak({ cpu }: OpenDevice, dtype: "f32" | "bf16"): Promise<number | null> {

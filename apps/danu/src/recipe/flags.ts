@@ -3,7 +3,8 @@ import { dirname, resolve } from "node:path";
 import type { FlagValues } from "../cli/flags.ts";
 import { readJson } from "../cli/read-file.ts";
 import { checkRecipe } from "./schema.ts";
-import { dropUndefined, type DataSource, type RecipeLayer } from "./recipe.ts";
+import { dropUndefined } from "./layers.ts";
+import type { DataSource, RecipeLayer } from "./recipe.ts";
 import { isDataset } from "../run/run-data.ts";
 
 /** Flags that stand for fields of a recipe. */

@@ -6,6 +6,7 @@ import type { Tokenizer } from "@danu/tokenizer";
 import { InputError } from "../cli/errors.ts";
 import { suggestion } from "../cli/flags.ts";
 import { specialIds } from "../model/tokenizer-file.ts";
+import { dropUndefined, required, requireSameFields, type Layer } from "./layers.ts";
 
 /** Text or prepared data of a run. */
 export interface DataSource {
@@ -17,6 +18,7 @@ export interface DataSource {
 
 /** Everything that decides what a pretraining run computes. */
 export interface Recipe {
+  readonly command: "pretrain";
   readonly model: DecoderConfig & { readonly preset: string };
   /** Element type of the forward and backward pass; master weights and optimizer are f32. */
   readonly dtype: "f32" | "bf16";
@@ -55,31 +57,12 @@ export interface Recipe {
   readonly sample: { readonly prompt: string; readonly maxTokens: number; readonly temperature: number };
 }
 
-type Partly<T> = { readonly [K in keyof T]?: T[K] };
-
 /** Part of a recipe: what a file or the flags say, laid over the defaults. */
-export type RecipeLayer = {
-  readonly [K in keyof Recipe]?: Recipe[K] extends readonly unknown[] | string | number | boolean
-    ? Recipe[K]
-    : Partly<Recipe[K]>;
-} & {
+export type RecipeLayer = Layer<Recipe> & {
   /** Steps of the whole run; with `sequenceLength`, or alone, in place of `stages`. */
   readonly steps?: number;
   readonly sequenceLength?: number;
 };
-
-/** Lays recipes over one another, the last on top: objects field by field, lists as a whole. */
-export function layerRecipes(...layers: readonly RecipeLayer[]): RecipeLayer {
-  const merged: Record<string, unknown> = {};
-  for (const layer of layers) {
-    for (const [key, value] of Object.entries(layer)) {
-      if (value === undefined) continue;
-      const below = merged[key];
-      merged[key] = isPlain(value) && isPlain(below) ? { ...below, ...value } : value;
-    }
-  }
-  return merged;
-}
 
 /** What a recipe is completed with. */
 export interface RecipeContext {
@@ -110,6 +93,7 @@ export function completeRecipe(layer: RecipeLayer, { tokenizer, dtype, source }:
   } as const;
   schedule({ ...learningRate, steps });
   return {
+    command: "pretrain",
     model,
     dtype: layer.dtype ?? dtype,
     tokenizer: requireTokenizer(layer, source),
@@ -140,15 +124,7 @@ export function requireSameRecipe(asked: RecipeLayer, stored: RecipeLayer): void
       : {
           stages: stagesOf({ ...stored, ...dropUndefined({ steps, sequenceLength }) }, stored.tokensPerBatch ?? 1, 1),
         };
-  const compare = (a: unknown, b: unknown, path: string): void => {
-    if (isPlain(a) && isPlain(b)) {
-      for (const [key, value] of Object.entries(a)) compare(value, b[key], path === "" ? key : `${path}.${key}`);
-    } else if (JSON.stringify(a) !== JSON.stringify(b)) {
-      const message = `expected ${JSON.stringify(b)} as when the run began, got ${JSON.stringify(a)}`;
-      throw new InputError(`--resume: ${path}: ${message}; leave it out, or start another run`);
-    }
-  };
-  compare({ ...short, ...rest }, stored, "");
+  requireSameFields({ ...short, ...rest }, stored);
 }
 
 /** Path of the tokenizer that a recipe names. @throws InputError when it names none */
@@ -216,26 +192,10 @@ function standardLearningRate(model: DecoderConfig): number {
   return Number(Math.min(1e-3, rate).toPrecision(2));
 }
 
-function required<T>(value: T | undefined, field: string, flag: string, source: string): T {
-  if (value !== undefined) return value;
-  throw new InputError(`${source}: ${field}: expected a value, got nothing; give it there or with ${flag}`);
-}
-
 function checkWeights(data: readonly DataSource[], source: string): readonly DataSource[] {
   const weighted = data.filter(({ weight }) => weight !== undefined).length;
   if (weighted === 0 || weighted === data.length) return data;
   throw new InputError(
     `${source}: data: expected a weight for every source or for none, got ${weighted} for ${data.length}`,
   );
-}
-
-type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };
-
-/** An object without the fields that are undefined. */
-export function dropUndefined<T extends object>(value: T): Partial<Defined<T>> {
-  return Object.fromEntries(Object.entries(value).filter(([, part]) => part !== undefined)) as Partial<Defined<T>>;
-}
-
-function isPlain(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

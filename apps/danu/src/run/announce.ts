@@ -1,14 +1,19 @@
 import { parameterCount } from "@danu/model";
+import type { RunPosition } from "@danu/train";
 
 import type { OpenDevice } from "../cli/device.ts";
 import { bytes, duration, short, withCommas } from "../cli/format.ts";
 import type { Reporter } from "../cli/reporter.ts";
+import type { Recipe } from "../recipe/recipe.ts";
+import type { DecoderBatch } from "./decoder-batch.ts";
 import type { OpenRun } from "./open-run.ts";
 import { predictTrainingBytes } from "./predict-memory.ts";
+import type { PretrainParts } from "./setup.ts";
 
-/** What is said before a run begins. */
-export interface RunAnnouncement {
-  readonly run: OpenRun;
+/** What is said before a pretraining run begins. */
+export interface PretrainAnnouncement {
+  readonly recipe: Recipe;
+  readonly run: OpenRun<DecoderBatch, PretrainParts>;
   readonly device: OpenDevice;
   /** Measured, in FLOP/s; null where it was not. */
   readonly peakFlops: number | null;
@@ -16,20 +21,38 @@ export interface RunAnnouncement {
 }
 
 /** Tells what is about to be trained, on what, and what it will take. */
-export function announceRun({ run, device, peakFlops, reporter }: RunAnnouncement): void {
-  const { recipe, data, start, parts } = run;
+export function announcePretraining({ recipe, run, device, peakFlops, reporter }: PretrainAnnouncement): void {
+  const { start, parts } = run;
   const { model, dtype, stages, tokensPerBatch, microBatchTokens, recompute } = recipe;
-  const { steps } = parts.sampler;
+  const { steps } = parts.order;
   const longest = Math.max(...stages.map((stage) => stage.sequenceLength));
   const memory = predictTrainingBytes(model, { dtype, tokens: Math.max(longest, microBatchTokens), recompute });
   const sizes = `hidden ${model.hiddenSize}, ${model.layers} layers, vocabulary ${withCommas(model.vocabularySize)}`;
-  const passes = ((steps * tokensPerBatch) / data.trainTokens).toFixed(1);
+  const passes = ((steps * tokensPerBatch) / parts.trainTokens).toFixed(1);
   const lengths = stages.map((stage) => withCommas(stage.sequenceLength)).join(", then ");
-  const peak = peakFlops === null ? "" : `, measured peak ${short(peakFlops)}FLOP/s in ${dtype}`;
   reporter.line(`model     ${model.preset}: ${short(parameterCount(model))} parameters (${sizes}), ${dtype}`);
-  reporter.line(`data      ${short(data.trainTokens)} tokens, ${passes} passes over them`);
+  reporter.line(`data      ${short(parts.trainTokens)} tokens, ${passes} passes over them`);
   const plan = `${withCommas(steps)} steps of ${withCommas(tokensPerBatch)} tokens, sequence length ${lengths}`;
   reporter.line(`plan      ${plan}`);
+  announceWork({ device, dtype, peakFlops, memory, start, steps, reporter });
+}
+
+/** What is said of the work of any run. */
+export interface WorkAnnouncement {
+  readonly device: OpenDevice;
+  readonly dtype: "f32" | "bf16";
+  /** Measured, in FLOP/s; null where it was not. */
+  readonly peakFlops: number | null;
+  /** Bytes that are expected to be held at most. */
+  readonly memory: number;
+  readonly start: RunPosition | null;
+  readonly steps: number;
+  readonly reporter: Reporter;
+}
+
+/** Tells on what a run works, what it takes, and where it goes on. */
+export function announceWork({ device, dtype, peakFlops, memory, start, steps, reporter }: WorkAnnouncement): void {
+  const peak = peakFlops === null ? "" : `, measured peak ${short(peakFlops)}FLOP/s in ${dtype}`;
   reporter.line(`device    ${device.description}${peak}`);
   reporter.line(`memory    about ${bytes(memory)}`);
   if (start === null) return;

@@ -30,6 +30,18 @@ export function releaseBatches(batches: readonly DecoderBatch[]): void {
   disposeTree(batches);
 }
 
+/** Copies the micro-batches of a step to the device, all or none. */
+export function uploadEach<B>(count: number, upload: (i: number) => B): B[] {
+  const batches: B[] = [];
+  try {
+    for (let i = 0; i < count; i++) batches.push(upload(i));
+  } catch (error) {
+    disposeTree(batches);
+    throw error;
+  }
+  return batches;
+}
+
 /** Batches on the device one after another, each freed when the next is asked for. */
 export function* uploaded(device: Device, batches: Iterable<Batch>): Generator<DecoderBatch, void, undefined> {
   for (const batch of batches) {

@@ -1,13 +1,16 @@
 import { relative } from "node:path";
 
+import type { Evaluation } from "@danu/train";
+
 import { signalExitCode } from "../cli/errors.ts";
 import { duration, withCommas } from "../cli/format.ts";
 import type { Reporter } from "../cli/reporter.ts";
-import type { PretrainResult } from "./pretrain.ts";
+import type { RunResult } from "./execute-run.ts";
 
 /** Tells how a run ended and how to go on from there. */
-export function reportRun(result: PretrainResult, out: string, reporter: Reporter): void {
-  const { step, tokens, seconds, stopped, last, validationLoss, interruptedBy, model, report, sample } = result;
+export function reportRun(result: RunResult, out: string, reporter: Reporter): void {
+  const { command, step, tokens, seconds, stopped, last, interruptedBy, model, report, sample } = result;
+  const { initialValidation, validation, validationLoss, adapter } = result;
   const value = {
     out,
     stopped,
@@ -15,11 +18,15 @@ export function reportRun(result: PretrainResult, out: string, reporter: Reporte
     tokens,
     seconds,
     loss: last?.loss ?? null,
+    metrics: last?.metrics ?? {},
     validationLoss,
+    validation,
+    initialValidation,
     tokensPerSecond: last?.tokensPerSecond ?? null,
     shareOfPeak: last?.shareOfPeak ?? null,
     peakBytes: last?.peakBytes ?? null,
     model,
+    adapter,
     report,
     sample,
   };
@@ -27,18 +34,31 @@ export function reportRun(result: PretrainResult, out: string, reporter: Reporte
     reporter.line();
     if (interruptedBy !== null) {
       reporter.line(`stopped by ${interruptedBy} after step ${withCommas(step)}, with a checkpoint; go on with`);
-      reporter.line(`  npx danu pretrain --out ${shown(out)} --resume`);
+      reporter.line(`  npx danu ${command} --out ${shown(out)} --resume`);
       return;
     }
     const loss = last === null ? "" : `, loss ${last.loss.toFixed(4)}`;
-    const held = validationLoss === null ? "" : `, validation loss ${validationLoss.toFixed(4)}`;
-    reporter.line(`${withCommas(step)} steps, ${withCommas(tokens)} tokens in ${duration(seconds)}${loss}${held}`);
+    reporter.line(`${withCommas(step)} steps, ${withCommas(tokens)} tokens in ${duration(seconds)}${loss}`);
+    if (validation !== null) reporter.line(heldOut(initialValidation, validation));
+    if (adapter !== null) reporter.line(`adapter ${shown(adapter)}`);
     reporter.line(`model   ${shown(model!)}`);
     reporter.line(`report  ${shown(report)}`);
-    reporter.line(
-      `next    npx danu generate --model ${shown(model!)} --prompt ${JSON.stringify(sample?.prompt ?? "")}`,
-    );
+    const prompt = JSON.stringify(sample?.prompt ?? "");
+    const next = command === "pretrain" ? `generate --model ${shown(model!)} --prompt ${prompt}` : `chat --model ${shown(model!)}`;
+    reporter.line(`next    npx danu ${next}`);
   });
+}
+
+/** Held-out figures, with what they were before training. */
+function heldOut(before: Evaluation | null, after: Evaluation): string {
+  const change = (name: string, of: (evaluation: Evaluation) => number): string => (
+    `${name} ${before === null ? "" : `${of(before).toFixed(4)} → `}${of(after).toFixed(4)}`
+  );
+  const metrics = ["accuracy", "margin"].filter((name) => name in after.metrics);
+  return [
+    `held out  ${change("loss", ({ loss }) => loss)}`,
+    ...metrics.map((name) => change(name, (evaluation) => evaluation.metrics[name] ?? NaN)),
+  ].join(", ");
 }
 
 /** A path as short as it can be said from here, as a shell takes it. */
@@ -49,6 +69,6 @@ function shown(path: string): string {
 }
 
 /** The exit code of a run: 0, or that of the signal which stopped it. */
-export function exitCodeOf({ interruptedBy }: PretrainResult): number {
+export function exitCodeOf({ interruptedBy }: RunResult): number {
   return interruptedBy === null ? 0 : signalExitCode(interruptedBy);
 }

@@ -1,20 +1,15 @@
-import { parameterCount } from "@danu/model";
 import { readMetrics, writeReport, type RunPaths, type Sample } from "@danu/train";
 
-import { short } from "../cli/format.ts";
-import type { Recipe } from "../recipe/recipe.ts";
+/** What a report begins with. */
+export interface ReportHead {
+  readonly title: string;
+  readonly facts: readonly (readonly [name: string, value: string])[];
+}
 
 /** Writes `report.html` of a run from its metrics so far. @throws RunFileError */
-export async function writeRunReport(paths: RunPaths, recipe: Recipe, sample: Sample | null): Promise<void> {
-  await writeReport(paths.report, {
-    title: `Pretraining ${recipe.model.preset}`,
-    records: await readMetrics(paths.metrics),
-    recipe,
-    facts: [
-      ["preset", recipe.model.preset],
-      ["parameters", short(parameterCount(recipe.model))],
-      ["computed in", recipe.dtype],
-    ],
-    samples: sample === null ? [] : [sample],
-  });
+export async function writeRunReport(
+  paths: RunPaths, head: ReportHead, recipe: unknown, sample: Sample | null,
+): Promise<void> {
+  const records = await readMetrics(paths.metrics);
+  await writeReport(paths.report, { ...head, records, recipe, samples: sample === null ? [] : [sample] });
 }

@@ -1,29 +1,32 @@
 import { createSampler, sequentialBatches, type Sampler } from "@danu/data";
-import { Decoder, initialize, type DecoderParameters } from "@danu/model";
+import { Decoder, flopsPerToken, initialize, type DecoderParameters } from "@danu/model";
 import { schedule } from "@danu/optim";
 import type { Device } from "@danu/tensor";
-import { Trainer } from "@danu/train";
+import { Trainer, type Evaluation } from "@danu/train";
 
-import { releaseBatches, toDecoderBatch, uploaded, type DecoderBatch } from "./decoder-batch.ts";
+import { saveModel } from "../model/save-model.ts";
 import type { Recipe } from "../recipe/recipe.ts";
+import { releaseBatches, toDecoderBatch, uploaded, uploadEach, type DecoderBatch } from "./decoder-batch.ts";
 import type { RunData } from "./run-data.ts";
+import type { RunParts } from "./run-parts.ts";
 
-/** What a pretraining run works with, all of it a function of the recipe and the data. */
-export interface PretrainParts extends Disposable {
+/** What a pretraining run works with. */
+export interface PretrainParts extends RunParts<DecoderBatch> {
   readonly decoder: Decoder;
   readonly trainer: Trainer<DecoderParameters, DecoderBatch>;
-  readonly sampler: Sampler;
-  readonly learningRate: (step: number) => number;
-  /** Micro-batches of a step, on the device. */
-  readonly batchesAt: (step: number) => DecoderBatch[];
-  /** Micro-batches a step of this sequence length takes. */
-  readonly microBatches: (step: number) => number;
-  /** Mean loss on the held-out tokens, in nats per token; null where there are none. */
-  readonly validate: (() => Promise<number>) | null;
+  readonly order: Sampler;
+  /** Tokens that are trained on. */
+  readonly trainTokens: number;
 }
 
-/** Builds model, trainer and data order. */
-export function buildPretrainParts(device: Device, recipe: Recipe, data: RunData): PretrainParts {
+/** Builds model, trainer and data order.
+ *  @param data the parts take it over  @param files the tokenizer's, for the model folder in every checkpoint */
+export function buildPretrainParts(
+  device: Device,
+  recipe: Recipe,
+  data: RunData,
+  files: ReadonlyMap<string, Uint8Array | string>,
+): PretrainParts {
   const { model, dtype, seed, tokensPerBatch, documentMask } = recipe;
   const sampler = createSampler({ data: data.train, seed, tokensPerBatch, stages: recipe.stages, documentMask });
   const longest = Math.max(...recipe.stages.map((stage) => stage.sequenceLength));
@@ -44,30 +47,28 @@ export function buildPretrainParts(device: Device, recipe: Recipe, data: RunData
   return {
     decoder,
     trainer,
-    sampler,
-    microBatches,
+    order: sampler,
+    trainTokens: data.trainTokens,
     learningRate: schedule({ ...recipe.learningRate, steps: sampler.steps }),
-    batchesAt: (step) => microBatchesAt(device, sampler, step, rowsOf(step)),
+    batchesAt: (step) => {
+      const [{ sequences }, rows] = [sampler.stageAt(step), rowsOf(step)];
+      return uploadEach(microBatches(step), (i) => {
+        const first = i * rows;
+        return toDecoderBatch(device, sampler.batch(step, { first, count: Math.min(rows, sequences - first) }));
+      });
+    },
+    releaseBatches,
+    tokensIn: (batch) => batch.tokens,
+    stageAt: (step) => ({ sequenceLength: sampler.stageAt(step).sequenceLength, microBatches: microBatches(step) }),
+    flopsPerToken: (step) => flopsPerToken(model, sampler.stageAt(step).sequenceLength),
     validate: validation(trainer, device, recipe, data),
+    writeWeights: (folder) => saveModel(folder, model, trainer.params, files),
     [Symbol.dispose]: () => {
       trainer[Symbol.dispose]();
       decoder[Symbol.dispose]();
+      data[Symbol.dispose]();
     },
   };
-}
-
-function microBatchesAt(device: Device, sampler: Sampler, step: number, rows: number): DecoderBatch[] {
-  const { sequences } = sampler.stageAt(step);
-  const batches: DecoderBatch[] = [];
-  try {
-    for (let first = 0; first < sequences; first += rows) {
-      batches.push(toDecoderBatch(device, sampler.batch(step, { first, count: Math.min(rows, sequences - first) })));
-    }
-  } catch (error) {
-    releaseBatches(batches);
-    throw error;
-  }
-  return batches;
 }
 
 function validation(
@@ -75,7 +76,7 @@ function validation(
   device: Device,
   recipe: Recipe,
   { datasets }: RunData,
-): (() => Promise<number>) | null {
+): (() => Promise<Evaluation>) | null {
   const streams = datasets.map((dataset) => dataset.validation).filter((stream) => stream.tokens > 1);
   if (streams.length === 0) return null;
   const T = recipe.stages[0]!.sequenceLength;
