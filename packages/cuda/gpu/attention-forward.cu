@@ -1,0 +1,68 @@
+// Attention forward on the GPU: right against plain f32 loops, repeated bit by bit, and timed by variant.
+//
+//   attention-forward [--small]     --small: the cases for compute-sanitizer
+#include "common.cuh"
+#include "../kernels/attention-forward.cuh"
+
+using H = __nv_bfloat16;
+constexpr int D = 80;
+
+/// One block a row and head, 80 threads.
+__global__ void reference(const H* q, const H* k, const H* v, float* out, float* lse, const int* doc, int T, int heads, int kv_heads, int window, float scale, int first) {
+    const int i = first + blockIdx.x, h = blockIdx.y, kv = h / (heads / kv_heads), d = threadIdx.x;
+    float top = -INFINITY, sum = 0, mean = 0;
+    for (int j = max(max(0, i - window + 1), doc[i]); j <= i; j++) {
+        float s = 0; for (int e = 0; e < D; e++) s += float(q[((size_t)h * T + i) * D + e]) * float(k[((size_t)kv * T + j) * D + e]);
+        s *= scale; const float high = fmaxf(top, s), w = expf(top - high), p = expf(s - high);
+        top = high; sum = sum * w + p; mean = mean * w + p * float(v[((size_t)kv * T + j) * D + d]);
+    }
+    out[((size_t)blockIdx.x * heads + h) * D + d] = mean / sum;
+    if (d == 0) lse[(size_t)blockIdx.x * heads + h] = top + logf(sum);
+}
+
+template <class A> void run(const char* name, int T, int heads, int kv_heads, int window, int document, bool timed) {
+    Buffer<H> q((size_t)heads * T * D), k((size_t)kv_heads * T * D), v((size_t)kv_heads * T * D), out((size_t)T * heads * D); Buffer<float> lse((size_t)heads * T); Buffer<int> doc(T);
+    fill(q, 5); fill(k, 6); fill(v, 7); out.poison(); lse.poison();
+    std::vector<int> starts(T); for (int i = 0; i < T; i++) starts[i] = document ? i / document * document : 0; doc.write(starts);
+    const auto qm = tensor_map(q.data, D, (uint64_t)heads * T, 64, A::BM), km = tensor_map(k.data, D, (uint64_t)kv_heads * T, 64, A::BN), vm = tensor_map(v.data, D, (uint64_t)kv_heads * T, 64, A::BN);
+    const float scale = 1 / sqrtf(D); const int shared = sizeof(typename A::Shared);
+    CHECK(cudaFuncSetAttribute(attention_forward_kernel<A>, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
+    const auto launch = [&](int) { attention_forward_kernel<A><<<dim3(heads, (T + A::BM - 1) / A::BM), A::THREADS, shared>>>(qm, km, vm, out, lse, doc, T, heads, kv_heads, window, scale * 1.4426950408889634f); };
+    launch(0); CHECK(cudaDeviceSynchronize());
+    const auto once = fingerprint(out), once_lse = fingerprint(lse);
+    out.poison(); launch(0); CHECK(cudaDeviceSynchronize());
+    const bool same = fingerprint(out) == once && fingerprint(lse) == once_lse, holes = once.nans + once_lse.nans > 0;
+    const auto all_lse = lse.read();
+    double worst = 0, worst_lse = 0; const int rows = std::min(64, T);
+    for (int first : {0, T / 2 - rows / 2, T - rows}) {
+        Buffer<float> want((size_t)rows * heads * D), want_lse((size_t)rows * heads);
+        reference<<<dim3(rows, heads), D>>>(q, k, v, want, want_lse, doc, T, heads, kv_heads, window, scale, first); CHECK(cudaGetLastError());
+        worst = std::max(worst, difference(want.read(), out.read((size_t)first * heads * D, (size_t)rows * heads * D)));
+        const auto l = want_lse.read();
+        for (int r = 0; r < rows; r++) for (int h = 0; h < heads; h++) { const double e = fabs(l[r * heads + h] - all_lse[(size_t)h * T + first + r]); worst_lse = std::max(worst_lse, std::isnan(e) ? INFINITY : e); }
+    }
+    const bool ok = worst < 1e-5 && worst_lse < 1e-3 && same && !holes;
+    printf("attention %-34s T %5d heads %d/%d window %5d document %4d  difference %.1e lse %.0e%s%s %s", name, T, heads, kv_heads, window, document, worst, worst_lse, same ? "" : " REPEAT DIFFERS", holes ? " HOLES" : "", verdict(ok));
+    if (timed) {
+        double pairs = 0; for (int i = 0; i < T; i++) pairs += i - std::max(std::max(0, i - window + 1), starts[i]) + 1;
+        const float ms = median_ms(launch); printf("  %.3f ms %4.0f TFLOP/s", ms, 4.0 * pairs * heads * D / ms / 1e9);
+    }
+    printf("\n"); fflush(stdout);
+}
+#define RUN(T, HEADS, KV, WINDOW, DOCUMENT, TIMED, ...) run<Attention<__VA_ARGS__>>(#__VA_ARGS__, T, HEADS, KV, WINDOW, DOCUMENT, TIMED)
+
+void all(int T, int heads, int kv_heads, int window, int document, bool timed) {
+    RUN(T, heads, kv_heads, window, document, timed, 3, 128, false, false);
+    RUN(T, heads, kv_heads, window, document, timed, 3, 128, false, false, 2, 1, 8);
+    RUN(T, heads, kv_heads, window, document, timed, 3, 128, false, false, 2, 1, 4);
+    RUN(T, heads, kv_heads, window, document, timed, 2, 128, true, true);
+    RUN(T, heads, kv_heads, window, document, timed, 2, 64, false, false, 2, 2);
+    RUN(T, heads, kv_heads, window, document, timed, 2, 64, false, false, 2, 2, 8);
+    RUN(T, heads, kv_heads, window, document, timed, 2, 64, false, false, 2, 2, 4);
+}
+int main(int count, char** words) {
+    all(450, 2, 1, 200, 150, false); all(333, 4, 2, 64, 41, false);
+    if (count > 1 && !strcmp(words[1], "--small")) return failures;
+    all(2048, 32, 8, 4096, 0, true); all(16384, 32, 8, 4096, 2048, true); all(16384, 32, 8, 4096, 1500, true); all(16384, 32, 8, 4096, 0, true); all(16384, 32, 8, 16384, 0, true);
+    return failures;
+}
