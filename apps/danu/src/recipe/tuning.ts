@@ -91,7 +91,8 @@ export interface DpoRecipe extends TuningRecipe {
 export type SftLayer = Layer<SftRecipe>;
 /** Part of a recipe of preference tuning. */
 export type DpoLayer = Layer<DpoRecipe>;
-type TuningLayer = Layer<TuningRecipe>;
+/** Part of a recipe of fine-tuning. */
+export type TuningLayer = Layer<TuningRecipe>;
 
 /** Losses that pairs can be trained with. */
 export const pairLosses: readonly LossName[] = Object.keys(preferenceLosses) as LossName[];
@@ -175,7 +176,7 @@ function completeTuning(layer: TuningLayer, defaults: TuningDefaults): TuningRec
     sequenceLength,
     microBatchTokens: layer.microBatchTokens ?? 2048,
     dtype: layer.dtype ?? defaults.dtype,
-    learningRate: { kind: "cosine", peak, floor: 0, decay: 0, ...layer.learningRate },
+    learningRate: { kind: "cosine", peak, floor: peak / 10, decay: 0, ...layer.learningRate },
     optimizer: { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0, ...layer.optimizer },
     maxGradientNorm: layer.maxGradientNorm ?? 1,
     seed: layer.seed ?? 1,

@@ -1,0 +1,84 @@
+import { basename, join } from "node:path";
+
+import {
+  isHeldOut, readTrainingChats, readTrainingPairs,
+  type ExampleOptions, type Origin, type TrainingChat, type TrainingEncoding, type TrainingPair,
+} from "@danu/data";
+
+import { withCommas } from "../../cli/format.ts";
+import type { Reporter } from "../../cli/reporter.ts";
+import type { TuningRecipe } from "../../recipe/tuning.ts";
+import type { TuningSource } from "./source.ts";
+
+/** Examples of a run. */
+export interface Examples<T> {
+  readonly train: readonly T[];
+  /** Held out, at most as many as a validation takes. */
+  readonly validation: readonly T[];
+  /** Malformed rows that were passed over. */
+  readonly skipped: number;
+}
+
+/** What examples are read with. */
+export interface ExamplesOptions {
+  readonly recipe: TuningRecipe;
+  readonly source: TuningSource;
+  /** The run folder, which receives the quarantine files. */
+  readonly folder: string;
+  readonly reporter: Reporter;
+  readonly signal: AbortSignal;
+}
+
+/** Reads the conversations of a recipe. @throws DataError */
+export function readChats(options: ExamplesOptions): Promise<Examples<TrainingChat>> {
+  return readWith(options, readTrainingChats, "conversations");
+}
+
+/** Reads the pairs of a recipe. @throws DataError */
+export function readPairs(options: ExamplesOptions): Promise<Examples<TrainingPair>> {
+  return readWith(options, readTrainingPairs, "pairs");
+}
+
+/** Files that reading examples may make in a run folder. */
+export function quarantineFiles(folder: string): { readonly train: string; readonly validation: string } {
+  return { train: join(folder, "quarantine.jsonl"), validation: join(folder, "quarantine-validation.jsonl") };
+}
+
+type Read<T> = (
+  paths: readonly string[], encoding: TrainingEncoding, options: ExampleOptions,
+) => AsyncGenerator<T & Origin, void, undefined>;
+
+async function readWith<T extends { readonly group: string }>(
+  { recipe, source, folder, reporter, signal }: ExamplesOptions, read: Read<T>, name: string,
+): Promise<Examples<T>> {
+  const { data, validation, sequenceLength, seed } = recipe;
+  const encoding = { tokenizer: source.tokenizer.tokenizer, template: source.template, maxLength: sequenceLength };
+  const files = quarantineFiles(folder);
+  let skipped = 0;
+  const all = async function* (paths: readonly string[], quarantine: string): AsyncGenerator<T, void, undefined> {
+    const bad = { count: 0 };
+    let count = 0;
+    const options = {
+      badRows: data.badRows, quarantine, system: data.systemMessages, onBadRow: () => void bad.count++,
+      ...(data.format === null ? {} : { format: data.format }),
+      ...(data.languages === null ? {} : { languages: data.languages }),
+    };
+    for await (const example of read(paths, encoding, options)) {
+      if (signal.aborted) throw signal.reason;
+      if (++count % 500 === 0) reporter.progress(`reading ${name}: ${withCommas(count)}`);
+      yield example;
+    }
+    skipped += bad.count;
+    if (bad.count === 0) return;
+    const rows = bad.count === 1 ? "1 malformed row" : `${withCommas(bad.count)} malformed rows`;
+    reporter.note(`passed over ${rows}, see ${basename(quarantine)} in the run folder`);
+  };
+  const [train, heldOut]: [T[], T[]] = [[], []];
+  const separate = validation.paths.length > 0;
+  for await (const example of all(data.paths, files.train)) {
+    const isTrained = separate || !isHeldOut(example.group, validation.fraction, seed);
+    (isTrained ? train : heldOut).push(example);
+  }
+  if (separate) for await (const example of all(validation.paths, files.validation)) heldOut.push(example);
+  return { train, validation: heldOut.slice(0, validation.examples), skipped };
+}

@@ -1,0 +1,56 @@
+import { DataError, type ChatTemplate, type SystemMessages } from "@danu/data";
+import { openModelFolder, type DecoderConfig } from "@danu/model";
+
+import { InputError } from "../../cli/errors.ts";
+import { chatTemplateOf } from "../../model/chat-template.ts";
+import { openTokenizer, tokenizerFilesFor, type TokenizerFile } from "../../model/tokenizer-file.ts";
+
+/** What fine-tuning starts from. */
+export interface TuningSource {
+  readonly config: DecoderConfig;
+  readonly tokenizer: TokenizerFile;
+  readonly template: ChatTemplate;
+}
+
+/** Opens a model folder's configuration with its tokenizer and chat template.
+ *  @throws InputError when the tokenizer does not fit; and the errors of the files */
+export async function openTuningSource(model: string, tokenizerPath: string): Promise<TuningSource> {
+  const folder = await openModelFolder(model);
+  await folder.close();
+  const tokenizer = await openTokenizer(tokenizerPath);
+  const { vocabularySize, eosId } = tokenizer.tokenizer;
+  if (eosId < 0) {
+    throw new InputError(
+      `${tokenizer.path}: expected a tokenizer with an end-of-sequence token, by which a model learns to end its ` +
+        "answers, it names none; set eos_token in tokenizer_config.json",
+    );
+  }
+  if (vocabularySize > folder.config.vocabularySize) {
+    const most = folder.config.vocabularySize;
+    throw new InputError(`${tokenizer.path}: expected at most the model's ${most} tokens, got ${vocabularySize}`);
+  }
+  return { config: folder.config, tokenizer, template: chatTemplateOf(tokenizer) };
+}
+
+/** `keep` for templates that know system messages, else `prepend`. */
+export function systemMessagesOf(template: ChatTemplate): SystemMessages {
+  try {
+    template.render([{ role: "system", content: "Be brief." }, { role: "user", content: "Why?" }]);
+    return "keep";
+  } catch (error) {
+    if (error instanceof DataError) return "prepend";
+    throw error;
+  }
+}
+
+/** The tokenizer's files of a model folder, with the chat template in `tokenizer_config.json`. */
+export async function chatFilesFor(
+  { tokenizer, config, template }: TuningSource,
+): Promise<ReadonlyMap<string, Uint8Array | string>> {
+  const files = new Map(await tokenizerFilesFor(tokenizer, config));
+  const name = "tokenizer_config.json";
+  const given = files.get(name);
+  const settings = given === undefined ? {} : (JSON.parse(Buffer.from(given).toString("utf8")) as object);
+  const written = { ...template.specialTokens, ...settings, chat_template: template.source };
+  return files.set(name, `${JSON.stringify(written, null, 2)}\n`);
+}
