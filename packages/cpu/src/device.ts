@@ -121,6 +121,14 @@ export class CpuDevice extends Device {
     return this.library.peakFlops(this.queue, codeOf(dtype), milliseconds);
   }
 
+  /** Rate at which all threads together read this many bytes again and again, measured for the given time, in bytes a
+   *  second. @throws DeviceError when there is no memory for them */
+  readBandwidth(bytes: number, milliseconds = 100): number {
+    const rate = this.library.readBandwidth(this.queue, bytes, milliseconds);
+    if (rate === 0) throw new DeviceError(`cpu: no memory to read ${megabytes(bytes)}; ask for less`, { bytes });
+    return rate;
+  }
+
   #throwFailure(): void {
     const out = new BigInt64Array(3);
     if (this.library.error(this.queue, out) === 0) return;

@@ -21,6 +21,7 @@ export interface Prototypes {
   idle(q: Queue): number;
   error(q: Queue, out: BigInt64Array): number;
   peakFlops(q: Queue, dtype: number, milliseconds: number): number;
+  readBandwidth(q: Queue, bytes: number, milliseconds: number): number;
   gemm(
     q: Queue, c: Address, a: Address, b: Address, residual: Address, m: number, n: number, k: number,
     lda: number, ldb: number, ldc: number, ldr: number, transposeA: number, transposeB: number,
@@ -122,6 +123,7 @@ export const prototypes: Readonly<Record<keyof Prototypes, string>> = {
   idle: status("idle"),
   error: status("error", "_Out_ void* out"),
   peakFlops: `double danu_peak_flops(${queue}, int32_t dtype, int32_t milliseconds)`,
+  readBandwidth: `double danu_read_bandwidth(${queue}, int64_t bytes, int32_t milliseconds)`,
   gemm: status("gemm", ...gemm),
   gemmBatched: status("gemm_batched", ...gemm, size("batch strideA strideB strideC strideR")),
   cast: status("cast", address("y x"), size("n"), code("from to")),

@@ -74,9 +74,12 @@ test("a missing binary: the error says which, and how to get it", () => {
   );
 });
 
-test("the peak of both types is measured", () => {
+test("the peak of both types is measured, and the rate of reading memory", () => {
   using device = cpuDevice({ threads: 1 });
   const [f32, bf16] = [device.peakFlops("f32", 5), device.peakFlops("bf16", 5)];
   expect(f32).toBeGreaterThan(1e8);
   expect(bf16).toBeGreaterThan(1e8);
+  expect(device.readBandwidth(1e6, 5)).toBeGreaterThan(1e8);
+  expect(device.memory().live).toBe(0);
+  expect(() => device.readBandwidth(2 ** 50, 5)).toThrow(DeviceError);
 });

@@ -1,5 +1,7 @@
 import type { CpuDevice } from "@danu/cpu";
 
+import { table } from "../cli/format.ts";
+
 /** Time the device spent in one op, all calls together. */
 export interface OpTime {
   readonly op: string;
@@ -30,4 +32,9 @@ export async function profile(cpu: CpuDevice, work: () => Promise<unknown>): Pro
     cpu.kernelOf = kernelOf;
   }
   return [...times].map(([op, time]) => ({ op, ...time })).sort((a, b) => b.cpuMs - a.cpuMs);
+}
+
+/** A profile for people. */
+export function profileTable(times: readonly OpTime[]): string {
+  return table(["op", "calls", "cpu ms"], times.map(({ op, calls, cpuMs }) => [op, String(calls), cpuMs.toFixed(1)]));
 }

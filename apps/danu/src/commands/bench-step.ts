@@ -1,9 +1,10 @@
 import { presetNames, type PresetName } from "@danu/model";
 
+import { profileTable } from "../bench/profile.ts";
 import { benchStep } from "../bench/step.ts";
 import { defineCommand, type Command } from "../cli/command.ts";
 import { openCpu } from "../cli/device.ts";
-import { bytes, percent, table, withCommas } from "../cli/format.ts";
+import { bytes, percent, withCommas } from "../cli/format.ts";
 import { Reporter } from "../cli/reporter.ts";
 
 /** Rows and tokens a row of the published comparisons. */
@@ -39,9 +40,7 @@ export const command: Command = defineCommand({
       reporter.line(`${withCommas(result.tokensPerSecond)} tokens/s (best ${withCommas(result.bestTokensPerSecond)}), `
         + `${result.gflops.toFixed(0)} GFLOP/s, ${percent(result.shareOfPeak)} of the measured peak, `
         + `${bytes(result.peakBytes)} at most`);
-      if (result.profile !== undefined) {
-        reporter.line(table(["op", "calls", "cpu ms"], result.profile.map((row) => [row.op, String(row.calls), row.cpuMs.toFixed(1)])));
-      }
+      if (result.profile !== undefined) reporter.line(profileTable(result.profile));
     });
   },
 });

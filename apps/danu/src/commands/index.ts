@@ -32,5 +32,7 @@ export const commands: readonly CommandEntry[] = [
   entry("bench gemm", "speed of matrix products", () => import("./bench-gemm.ts")),
   entry("bench attention", "speed of attention", () => import("./bench-attention.ts")),
   entry("bench step", "speed of training steps", () => import("./bench-step.ts")),
+  entry("bench prefill", "speed of reading a prompt", () => import("./bench-prefill.ts")),
+  entry("bench decode", "speed of adding tokens", () => import("./bench-decode.ts")),
   entry("bench tokenizer", "speed of a tokenizer", () => import("./bench-tokenizer.ts")),
 ];

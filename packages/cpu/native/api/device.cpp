@@ -188,3 +188,9 @@ DANU_API int32_t danu_error(Queue* q, int64_t* out) {
 DANU_API double danu_peak_flops(Queue* q, int32_t dtype, int32_t milliseconds) {
   return measurePeak(*q, dtype == dtypeBf16, milliseconds);
 }
+
+/// Bytes a second at which all workers together read `bytes` of memory again and again, measured now in about
+/// `milliseconds`; 0 when there is no memory for them. Blocks.
+DANU_API double danu_read_bandwidth(Queue* q, int64_t bytes, int32_t milliseconds) {
+  return measureReading(*q, bytes, milliseconds);
+}

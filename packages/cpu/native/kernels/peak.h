@@ -1,4 +1,4 @@
-// The machine's own ceiling: multiply-adds on registers alone, by all workers.
+// The machine's own ceilings, by all workers: multiply-adds on registers alone, and reading memory.
 #pragma once
 
 #include <algorithm>
@@ -75,6 +75,43 @@ inline double measurePeak(Queue& q, bool pairs, int milliseconds) {
     double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     best = std::max(best, operations * tiles / seconds);
   } while (Clock::now() < end);
+  return best;
+}
+
+/// Reads `count` floats in a few streams, as memory is fastest; the sums keep the compiler from dropping the loads.
+inline void readMemory(const float* from, int64_t count) {
+  constexpr int streams = 4, vectors = 64 / (W * 4);
+  const int64_t each = count / streams;
+  vf sums[streams * vectors];
+  unroll<streams * vectors>([&](auto i) DANU_LAMBDA { sums[i] = zero(); });
+  for (int64_t at = 0; at + vectors * W <= each; at += vectors * W) {
+    unroll<streams * vectors>([&](auto i) DANU_LAMBDA {
+      sums[i] += load(from + i / vectors * each + at + i % vectors * W);
+    });
+  }
+  unroll<streams * vectors>([&](auto i) DANU_LAMBDA { opaque(sums[i]); });
+}
+
+/// Bytes a second, the best of many passes over `bytes` of memory within the time given; 0 when there is no memory.
+inline double measureReading(Queue& q, int64_t bytes, int milliseconds) {
+  using Clock = std::chrono::steady_clock;
+  constexpr int64_t bytesOfTile = int64_t(256) << 10;
+  const int tiles = tileCount(bytes, bytesOfTile);
+  float* const memory = (float*)q.memory.allocate(size_t(tiles) * bytesOfTile);
+  if (!memory) return 0;
+  constexpr int64_t each = bytesOfTile / int64_t(sizeof(float));
+  submit(q, tiles, [=](int tile) { std::fill_n(memory + tile * each, each, 1.0f); });
+  double best = 0;
+  auto end = Clock::now() + std::chrono::milliseconds(milliseconds);
+  do {
+    q.wait();
+    auto start = Clock::now();
+    submit(q, tiles, [=](int tile) { readMemory(memory + tile * each, each); });
+    q.wait();
+    double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    best = std::max(best, double(tiles) * bytesOfTile / seconds);
+  } while (Clock::now() < end);
+  q.memory.free(memory);
   return best;
 }
 

@@ -177,6 +177,31 @@ DANU_TEST(testThreads, "gemm: the same bits for any number of threads") {
   }
 }
 
+DANU_TEST(testFewRows, "gemm: a row of few has the bits of that row alone") {
+  Random random(15);
+  for (int round = 0; round < 40; round++) {
+    Case all(random, random.integer(2, 16), random.integer(1, 600), random.integer(1, 300));
+    all.g.batch = 1;
+    all.g.transposeA = false;
+    all.g.transposeB = true;
+    all.g.lda = all.g.ldb = all.g.k;
+    all.g.ldc = all.g.ldr = all.g.n;
+    all.a.resize(size_t(all.g.m * all.g.k));
+    all.b.resize(size_t(all.g.n * all.g.k));
+    all.c.resize(size_t(all.g.m * all.g.n));
+    all.residual.clear();
+    const std::vector<float> together = run(all, 2);
+    const int64_t row = random.integer(0, all.g.m - 1), k = all.g.k, n = all.g.n;
+    Case one = all;
+    one.g.m = 1;
+    one.a.assign(all.a.begin() + row * k, all.a.begin() + (row + 1) * k);
+    one.c.assign(all.c.begin() + row * n, all.c.begin() + (row + 1) * n);
+    const std::vector<float> alone = run(one, 1);
+    expect(std::memcmp(alone.data(), together.data() + row * n, size_t(n) * sizeof(float)) == 0, "row %ld of %ld differs",
+           long(row), long(all.g.m));
+  }
+}
+
 DANU_TEST(testNonFinite, "gemm: NaN and infinity reach what they should, and nothing else") {
   Random random(14);
   const float infinity = std::numeric_limits<float>::infinity();

@@ -30,13 +30,15 @@ export function sample(logits: Float32Array, seen: Iterable<number>, options: Sa
   const { temperature = 1, topK = 0, topP = 1, repetitionPenalty = 1 } = options;
   if (repetitionPenalty !== 1) penalise(logits, new Set(seen), repetitionPenalty);
   if (temperature === 0) return bestOf(logits);
-  const wanted = topK === 0 ? logits.length : Math.min(topK, logits.length);
-  const ranked = wanted === logits.length && topP === 1
-    ? Array.from(logits.keys())
-    : Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b).slice(0, wanted);
-  const top = ranked.reduce((most, id) => Math.max(most, logits[id]!), -Infinity);
-  const weights = ranked.map((id) => Math.exp((logits[id]! - top) / temperature));
-  return draw(ranked, nucleus(weights, topP), random);
+  const weights = weightsOf(logits, temperature);
+  const V = logits.length;
+  if (topK > 0 && topK < V) {
+    const best = take(rankedIds(logits, everyId(V)), topK);
+    return draw(leading(best, weights, topP, sumOf(weights, best)), weights, random);
+  }
+  if (topP === 1) return draw(everyId(V), weights, random);
+  const total = sumOf(weights, everyId(V));
+  return draw(leading(rankedIds(logits, likelyIds(weights, topP, total)), weights, topP, total), weights, random);
 }
 
 function penalise(logits: Float32Array, seen: ReadonlySet<number>, penalty: number): void {
@@ -45,21 +47,91 @@ function penalise(logits: Float32Array, seen: ReadonlySet<number>, penalty: numb
 
 function bestOf(logits: Float32Array): number {
   let best = 0;
-  for (let id = 1; id < logits.length; id++) if (logits[id]! > logits[best]!) best = id;
+  let most = logits[0]!;
+  for (let id = 1; id < logits.length; id++) {
+    if (logits[id]! > most) {
+      best = id;
+      most = logits[id]!;
+    }
+  }
   return best;
 }
 
-/** The leading weights that reach the share `topP` of their sum; at least one. */
-function nucleus(weights: readonly number[], topP: number): readonly number[] {
-  if (topP === 1) return weights;
-  const limit = topP * weights.reduce((sum, w) => sum + w, 0);
-  let sum = 0;
-  const end = weights.findIndex((w) => (sum += w) >= limit);
-  return end < 0 ? weights : weights.slice(0, end + 1);
+/** Probabilities but for a common factor; that of the best token is 1. */
+function weightsOf(logits: Float32Array, temperature: number): Float64Array {
+  const top = logits[bestOf(logits)]!;
+  const weights = new Float64Array(logits.length);
+  for (let id = 0; id < weights.length; id++) weights[id] = Math.exp((logits[id]! - top) / temperature);
+  return weights;
 }
 
-function draw(ids: readonly number[], weights: readonly number[], random: Random): number {
-  let left = random.uniform() * weights.reduce((sum, w) => sum + w, 0);
-  const at = weights.findIndex((w) => (left -= w) < 0);
-  return ids[at < 0 ? weights.length - 1 : at]!;
+function everyId(count: number): Int32Array {
+  const ids = new Int32Array(count);
+  for (let id = 0; id < count; id++) ids[id] = id;
+  return ids;
+}
+
+function sumOf(weights: Float64Array, ids: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < ids.length; i++) sum += weights[ids[i]!]!;
+  return sum;
+}
+
+/** Ids but for those so unlikely that all of them together are less than what top-p leaves out. */
+function likelyIds(weights: Float64Array, topP: number, total: number): Int32Array {
+  const least = ((1 - topP) * total) / weights.length;
+  return everyId(weights.length).filter((id) => weights[id]! >= least);
+}
+
+/** The first ids whose weights reach the share of the total; at least one. */
+function leading(ids: Iterable<number>, weights: Float64Array, share: number, total: number): number[] {
+  const limit = share === 1 ? Infinity : share * total;
+  const first: number[] = [];
+  let sum = 0;
+  for (const id of ids) {
+    first.push(id);
+    sum += weights[id]!;
+    if (sum >= limit) break;
+  }
+  return first;
+}
+
+/** One of some ids, in proportion to their weights. */
+function draw(ids: ArrayLike<number>, weights: Float64Array, random: Random): number {
+  let left = random.uniform() * sumOf(weights, ids);
+  let at = 0;
+  while (at < ids.length - 1 && (left -= weights[ids[at]!]!) >= 0) at++;
+  return ids[at]!;
+}
+
+function take(ids: Iterator<number>, count: number): number[] {
+  return Array.from({ length: count }, () => ids.next().value as number);
+}
+
+/** Ids from the best score down, equal scores by id: from a heap, since few of many are asked for. */
+function* rankedIds(logits: Float32Array, heap: Int32Array): Generator<number, void, undefined> {
+  for (let at = (heap.length >> 1) - 1; at >= 0; at--) sink(logits, heap, heap.length, at);
+  for (let size = heap.length; size > 0; size--) {
+    yield heap[0]!;
+    heap[0] = heap[size - 1]!;
+    sink(logits, heap, size - 1, 0);
+  }
+}
+
+function sink(logits: Float32Array, heap: Int32Array, size: number, from: number): void {
+  const id = heap[from]!;
+  let at = from;
+  for (let child = 2 * at + 1; child < size; child = 2 * at + 1) {
+    if (child + 1 < size && isBefore(logits, heap[child + 1]!, heap[child]!)) child++;
+    if (!isBefore(logits, heap[child]!, id)) break;
+    heap[at] = heap[child]!;
+    at = child;
+  }
+  heap[at] = id;
+}
+
+function isBefore(logits: Float32Array, a: number, b: number): boolean {
+  const x = logits[a]!;
+  const y = logits[b]!;
+  return x > y || (x === y && a < b);
 }

@@ -1,5 +1,5 @@
 import type { KeyValueCache } from "@danu/attention";
-import { reshape, scope, slice, tensor, type Tensor } from "@danu/tensor";
+import { cast, scope, slice, tensor, type Tensor } from "@danu/tensor";
 
 import type { Decoder, DecoderInput } from "../decoder/decoder.ts";
 import type { AdaptedParameters } from "../lora/adapted-weight.ts";
@@ -88,11 +88,12 @@ export class TextSession implements Disposable {
     }
     const logits = scope((): Tensor => {
       const hidden = this.#enqueue(ids.slice(from));
-      return reshape(this.#decoder.head(this.#params, slice(hidden, 1, hidden.shape[1]! - 1, hidden.shape[1]!)), [-1]);
+      const last = slice(hidden, 1, hidden.shape[1]! - 1, hidden.shape[1]!);
+      return cast(this.#decoder.head(this.#params, last), "f32");
     });
     const values = await logits.read();
     logits.dispose();
-    return Float32Array.from(values);
+    return values instanceof Float32Array ? values : Float32Array.from(values);
   }
 
   #enqueue(ids: readonly number[]): Tensor {

@@ -1,0 +1,141 @@
+import type { CpuDevice } from "@danu/cpu";
+import {
+  Decoder, flopsPerToken, mapParameters, parameterCount, preset, Random, TextSession,
+  type DecoderConfig, type DecoderParameters, type PresetName,
+} from "@danu/model";
+import { bytesPerElement, disposeTree, full, keep } from "@danu/tensor";
+
+import type { BenchDType } from "./measure.ts";
+import { profile, type OpTime } from "./profile.ts";
+
+/** What to run. */
+export interface GenerationOptions {
+  readonly preset: PresetName;
+  readonly dtype: BenchDType;
+  /** Tokens of the prompt. */
+  readonly prompt: number;
+  /** How often. */
+  readonly runs: number;
+  readonly profile: boolean;
+}
+
+interface GenerationResult {
+  readonly preset: PresetName;
+  readonly dtype: BenchDType;
+  readonly threads: number;
+  readonly prompt: number;
+  /** By the median. */
+  readonly tokensPerSecond: number;
+  readonly bestTokensPerSecond: number;
+  /** Processor time by op of one more run, if it was asked for. */
+  readonly profile?: readonly OpTime[];
+}
+
+/** Speed of reading a prompt. */
+export interface PrefillResult extends GenerationResult {
+  readonly gflops: number;
+  readonly shareOfPeak: number;
+}
+
+/** Speed of adding tokens. */
+export interface DecodeResult extends GenerationResult {
+  /** Tokens added in a run. */
+  readonly tokens: number;
+  readonly gigabytesPerSecond: number;
+  /** Of the rate at which all threads read as many bytes, measured between the runs. */
+  readonly shareOfBandwidth: number;
+}
+
+/** Measures reading a prompt, up to the first token chosen. */
+export async function benchPrefill(cpu: CpuDevice, options: GenerationOptions): Promise<PrefillResult> {
+  const { prompt, dtype } = options;
+  using bench = new GenerationBench(cpu, options, prompt + 1);
+  const { config } = bench;
+  let peak = 0;
+  const times: number[] = [];
+  await bench.run(1);
+  for (let i = 0; i < options.runs; i++) {
+    peak = Math.max(peak, cpu.peakFlops(dtype, 30));
+    times.push((await bench.run(1))[0]!);
+  }
+  // A third of training is the forward pass; the head sees the last token alone.
+  const flops = prompt * flopsPerToken(config, prompt) / 3 - (prompt - 1) * 2 * config.hiddenSize * config.vocabularySize;
+  const result = { ...await bench.result(1), ...ratesOf(times, prompt) };
+  const flopsPerSecond = (flops * result.tokensPerSecond) / prompt;
+  return { ...result, gflops: flopsPerSecond / 1e9, shareOfPeak: flopsPerSecond / peak };
+}
+
+/** Measures tokens added one at a time: model, scores, choice. */
+export async function benchDecode(cpu: CpuDevice, options: GenerationOptions & { readonly tokens: number }): Promise<DecodeResult> {
+  const { prompt, tokens, dtype } = options;
+  using bench = new GenerationBench(cpu, options, prompt + tokens);
+  const { config } = bench;
+  const { hiddenSize, vocabularySize, layers, keyValueHeads, headDim, tieEmbeddings } = config;
+  const weights = parameterCount(config) - (tieEmbeddings ? 0 : vocabularySize * hiddenSize);
+  const keysAndValues = 2 * layers * keyValueHeads * headDim * (prompt + tokens / 2);
+  const bytes = (weights + keysAndValues) * bytesPerElement[dtype];
+  let bandwidth = 0;
+  const times: number[] = [];
+  await bench.run(2);
+  for (let i = 0; i < options.runs; i++) {
+    bandwidth = Math.max(bandwidth, cpu.readBandwidth(bytes, 50));
+    times.push(...(await bench.run(tokens)).slice(1));
+  }
+  const result = { ...await bench.result(2), ...ratesOf(times, 1) };
+  const bytesPerSecond = bytes * result.tokensPerSecond;
+  return {
+    ...result, tokens, gigabytesPerSecond: bytesPerSecond / 1e9, shareOfBandwidth: bytesPerSecond / bandwidth,
+  };
+}
+
+/** Rates by the median and the least of some times. @param tokens in each */
+function ratesOf(times: readonly number[], tokens: number): Pick<GenerationResult, "tokensPerSecond" | "bestTokensPerSecond"> {
+  const sorted = [...times].sort((a, b) => a - b);
+  return { tokensPerSecond: tokens / sorted[sorted.length >> 1]!, bestTokensPerSecond: tokens / sorted[0]! };
+}
+
+/** A model of a preset whose weights are all the same, which is no slower or faster than others, and a prompt. */
+class GenerationBench implements Disposable {
+  readonly config: DecoderConfig;
+  readonly #cpu: CpuDevice;
+  readonly #options: GenerationOptions;
+  readonly #decoder: Decoder;
+  readonly #params: DecoderParameters;
+  readonly #prompt: Int32Array;
+
+  constructor(cpu: CpuDevice, options: GenerationOptions, positions: number) {
+    const { maxPositions } = preset(options.preset);
+    this.config = preset(options.preset, { maxPositions: Math.max(maxPositions, positions) });
+    this.#cpu = cpu;
+    this.#options = options;
+    this.#decoder = new Decoder(cpu, this.config, positions);
+    this.#params = mapParameters(this.config, (_, shape) => keep(full(cpu, shape, 0.01, options.dtype)));
+    const random = new Random(1);
+    this.#prompt = Int32Array.from({ length: options.prompt }, () => random.bits() % this.config.vocabularySize);
+  }
+
+  /** Reads the prompt and adds tokens. @returns seconds of each token; the first has those of the prompt */
+  async run(tokens: number): Promise<number[]> {
+    using session = new TextSession(this.#decoder, this.#params);
+    const times: number[] = [];
+    let last = performance.now();
+    for await (const _ of session.generate(this.#prompt, { maxTokens: tokens })) {
+      const now = performance.now();
+      times.push((now - last) / 1000);
+      last = now;
+    }
+    return times;
+  }
+
+  /** What is known without the times, and with them those of one more run of `tokens` tokens by op, if asked for. */
+  async result(tokens: number): Promise<Omit<GenerationResult, "tokensPerSecond" | "bestTokensPerSecond">> {
+    const { preset: name, dtype, prompt } = this.#options;
+    const byOp = this.#options.profile ? { profile: await profile(this.#cpu, () => this.run(tokens)) } : {};
+    return { preset: name, dtype, threads: this.#cpu.threads, prompt, ...byOp };
+  }
+
+  [Symbol.dispose](): void {
+    disposeTree(this.#params);
+    this.#decoder[Symbol.dispose]();
+  }
+}
