@@ -12,6 +12,9 @@ export interface PreferenceMetrics {
   readonly margin: Tensor;
   /** Share of pairs whose chosen reward is larger; equal ones do not count. */
   readonly accuracy: Tensor;
+  /** Share of pairs whose chosen answer is the likelier one: what the policy prefers by itself, also before training.
+   *  Chen et al. 2024, "Preference Learning Algorithms Do Not Learn Preference Rankings". */
+  readonly rankingAccuracy: Tensor;
   /** `log π` of the chosen answers. */
   readonly chosenLogProbability: Tensor;
   /** `log π` of the rejected answers. */
@@ -44,6 +47,7 @@ export function preferenceMetrics(pairs: PreferencePairs, options: RewardOptions
       rejectedReward: mean(rewards.rejected),
       margin: mean(difference(rewards)),
       accuracy: mean(cast(less(rewards.rejected, rewards.chosen), "f32")),
+      rankingAccuracy: mean(cast(less(stopGradient(pairs.rejected), stopGradient(pairs.chosen)), "f32")),
       chosenLogProbability: mean(stopGradient(pairs.chosen)),
       rejectedLogProbability: mean(stopGradient(pairs.rejected)),
     };

@@ -25,6 +25,7 @@ export const commands: readonly CommandEntry[] = [
   entry("data inspect", "statistics of token shards, and rows with their masks", () => import("./data-inspect.ts")),
   entry("pretrain", "train a model on text from the start", () => import("./pretrain.ts")),
   entry("sft", "fine-tune a model on conversations", () => import("./sft.ts")),
+  entry("dpo", "tune a model on better and worse answers", () => import("./dpo.ts")),
   entry("generate", "continue a text", () => import("./generate.ts")),
   entry("chat", "talk with a model", () => import("./chat.ts")),
   entry("logits", "scores of every next token, for comparison with other implementations", () => import("./logits.ts")),

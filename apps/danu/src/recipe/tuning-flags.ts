@@ -6,7 +6,7 @@ import { loraTargets } from "@danu/model";
 import { readJson } from "../cli/read-file.ts";
 import type { FlagValues } from "../cli/flags.ts";
 import { dropUndefined } from "./layers.ts";
-import type { TuningLayer } from "./tuning.ts";
+import type { DpoLayer, TuningLayer } from "./tuning.ts";
 
 /** Flags that stand for fields of every recipe of fine-tuning. */
 export const tuningFlags = {
@@ -106,10 +106,10 @@ export function tuningFromFlags(flags: FlagValues<typeof tuningFlags>): TuningLa
 }
 
 /** A layer whose paths are absolute; those of the hub stay. */
-function located<L extends TuningLayer>(layer: L, absolute: (path: string) => string): L {
+function located<L extends TuningLayer & Pick<DpoLayer, "reference">>(layer: L, absolute: (path: string) => string): L {
   const from = (path: string): string => (path.startsWith("hf:") ? path : absolute(path));
   const all = (paths: readonly string[] | undefined): readonly string[] | undefined => paths?.map(from);
-  const { model, tokenizer, data, validation } = layer;
+  const { model, tokenizer, data, validation, reference } = layer;
   return {
     ...layer,
     ...dropUndefined({
@@ -117,6 +117,7 @@ function located<L extends TuningLayer>(layer: L, absolute: (path: string) => st
       tokenizer: tokenizer === undefined ? undefined : absolute(tokenizer),
       data: data === undefined ? undefined : dropUndefined({ ...data, paths: all(data.paths) }),
       validation: validation === undefined ? undefined : dropUndefined({ ...validation, paths: all(validation.paths) }),
+      reference: typeof reference?.model === "string" ? { ...reference, model: absolute(reference.model) } : undefined,
     }),
   };
 }

@@ -1,0 +1,109 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+
+import { openSafetensors, writeSafetensors } from "@danu/model";
+import { decode, disposeTree, encode, scope, type Device } from "@danu/tensor";
+
+import { withCommas } from "../../cli/format.ts";
+import type { Reporter } from "../../cli/reporter.ts";
+import { uploadPairs, type PairPacking } from "./pair-batch.ts";
+import type { ReferenceModel } from "./reference.ts";
+
+/** What a reference says of pairs, once and for all. */
+export class ReferenceTable {
+  /** Of every pair the values of its answers, `[pairs, answers]`. */
+  readonly values: Float32Array;
+  readonly #answers: number;
+
+  constructor(values: Float32Array, answers: number) {
+    this.values = values;
+    this.#answers = answers;
+  }
+
+  /** The values of a micro-batch, answer after answer, `[answers · P]`. @param indices of its pairs */
+  of(indices: readonly number[]): Float32Array {
+    const K = this.#answers;
+    return Float32Array.from({ length: K * indices.length }, (_, i) => (
+      this.values[indices[i % indices.length]! * K + Math.floor(i / indices.length)]!
+    ));
+  }
+}
+
+/** Pairs whose reference is computed, in the micro-batches in which they will be trained. */
+export interface TablePart {
+  readonly packing: PairPacking;
+  readonly microBatches: readonly (readonly number[])[];
+}
+
+/** What the tables of a run are computed with. */
+export interface TableOptions {
+  readonly device: Device;
+  readonly reference: ReferenceModel;
+  /** The run folder. */
+  readonly folder: string;
+  /** Tells pairs, order and model apart: tables of another are computed anew. */
+  readonly key: string;
+  readonly reporter: Reporter;
+  readonly signal: AbortSignal;
+}
+
+/** File of the tables in a run folder. */
+export function tableFile(folder: string): string {
+  return join(folder, "reference.safetensors");
+}
+
+/** Tables of what the reference says of the pairs, from the run folder or computed and kept there. A micro-batch goes
+ *  through the model as it does in training, so that the bits are those of computing it there.
+ *  @throws FileError, SafetensorsError; the reason of the signal */
+export async function referenceTables(
+  parts: Readonly<Record<string, TablePart>>, options: TableOptions,
+): Promise<ReadonlyMap<string, ReferenceTable>> {
+  const path = tableFile(options.folder);
+  const kept = await readTables(path, parts, options.key);
+  if (kept !== null) return kept;
+  const tables = new Map<string, ReferenceTable>();
+  for (const [name, part] of Object.entries(parts)) tables.set(name, await compute(part, options));
+  const tensors = [...tables].map(([name, { values }]) => ({
+    name, dtype: "F32" as const, shape: [values.length], read: () => encode("f32", values),
+  }));
+  await writeSafetensors(path, tensors, { metadata: { format: "pt", key: options.key } });
+  return tables;
+}
+
+async function compute(
+  { packing, microBatches }: TablePart, { device, reference, reporter, signal }: TableOptions,
+): Promise<ReferenceTable> {
+  const K = answersOf(packing);
+  const values = new Float32Array(packing.examples.length * K);
+  let done = 0;
+  for (const indices of microBatches) {
+    if (signal.aborted) throw signal.reason;
+    const batch = uploadPairs(device, packing, indices);
+    const found = scope(() => reference.logProbabilities(batch));
+    (await found.read()).forEach((value, i) => {
+      values[indices[i % indices.length]! * K + Math.floor(i / indices.length)] = Number(value);
+    });
+    disposeTree([batch, found]);
+    done += indices.length;
+    reporter.progress(`computing the reference: ${withCommas(done)} of ${withCommas(packing.examples.length)} pairs`);
+  }
+  return new ReferenceTable(values, K);
+}
+
+async function readTables(
+  path: string, parts: Readonly<Record<string, TablePart>>, key: string,
+): Promise<ReadonlyMap<string, ReferenceTable> | null> {
+  if (!existsSync(path)) return null;
+  await using file = await openSafetensors(path);
+  if (file.metadata["key"] !== key) return null;
+  const tables = new Map<string, ReferenceTable>();
+  for (const [name, { packing }] of Object.entries(parts)) {
+    const values = decode("f32", await file.read(name)) as Float32Array;
+    tables.set(name, new ReferenceTable(values, answersOf(packing)));
+  }
+  return tables;
+}
+
+function answersOf({ mismatched }: PairPacking): number {
+  return mismatched ? 3 : 2;
+}
