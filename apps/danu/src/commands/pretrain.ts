@@ -7,7 +7,7 @@ import { Reporter } from "../cli/reporter.ts";
 import { exitCodeOf, reportRun } from "../run/finish.ts";
 import { pretrain } from "../run/pretrain.ts";
 import { recipeFlags, recipeFromFlags, recipeFromFile } from "../recipe/flags.ts";
-import { layerRecipes } from "../recipe/recipe.ts";
+import { layerRecipes } from "../recipe/layers.ts";
 
 export const command: Command = defineCommand({
   name: "pretrain",
