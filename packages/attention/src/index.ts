@@ -2,4 +2,4 @@ export {
   attention, attentionGradOp, attentionOp, type AttentionAttrs, type AttentionOptions,
 } from "./attention.ts";
 export { rope, ropeOp, ropeTable, type RopeAttrs } from "./rope.ts";
-export { KeyValueCache, type KeyValueCacheOptions } from "./key-value-cache.ts";
+export { joinCaches, KeyValueCache, type AttentionCache, type KeyValueCacheOptions } from "./key-value-cache.ts";

@@ -16,11 +16,30 @@ export interface KeyValueCacheOptions {
 /** Positions that there is room for at first; the room doubles whenever it is used up. */
 const firstRoom = 256;
 
+/** What a layer attends to beside its own input. */
+export interface AttentionCache {
+  /** Appends the keys and values of T new positions and returns the attention of their queries.
+   *  @param q `[B, T, H, D]`  @param k `[B, T, G, D]`, rotated  @param v `[B, T, G, D]`  @returns `[B, T, H, D]`
+   *  @throws ShapeError when the text would become longer than the cache is made for */
+  attend(q: Tensor, k: Tensor, v: Tensor): Tensor;
+}
+
+/** Caches of several texts as one, for their next positions together: row b of the batch goes to cache b, wherever its
+ *  text has come to. */
+export function joinCaches(caches: readonly AttentionCache[]): AttentionCache {
+  return {
+    attend: (q, k, v) => scope(() => concat(caches.map((cache, b) => {
+      const row = (x: Tensor): Tensor => slice(x, 0, b, b + 1);
+      return cache.attend(row(q), row(k), row(v));
+    }), 0)),
+  };
+}
+
 /** Keys and values of the positions seen so far, for generation one or a few tokens at a time.
  *
  *  With a sliding window only the keys that a later query can still see are kept: the memory holds the window and some
  *  room, and the window moves back to its start whenever the room is used up. */
-export class KeyValueCache implements Disposable {
+export class KeyValueCache implements AttentionCache, Disposable {
   readonly #device: Device;
   readonly #options: Required<KeyValueCacheOptions>;
   /** Most positions kept at once. */
@@ -45,9 +64,7 @@ export class KeyValueCache implements Disposable {
     return this.#seen;
   }
 
-  /** Appends the keys and values of T new positions and returns the attention of their queries.
-   *  @param q `[B, T, H, D]`  @param k `[B, T, G, D]`, rotated  @param v `[B, T, G, D]`  @returns `[B, T, H, D]`
-   *  @throws ShapeError when the text would become longer than `maxPositions` */
+  /** @throws ShapeError when the text would become longer than `maxPositions` */
   attend(q: Tensor, k: Tensor, v: Tensor): Tensor {
     const T = q.shape[1]!;
     const { maxPositions, slidingWindow } = this.#options;

@@ -4,7 +4,9 @@ export {
 } from "./decoder/parameters.ts";
 export { GenerationError } from "./generate/errors.ts";
 export { generate } from "./generate/generate.ts";
-export { TextSession, type GenerateOptions } from "./generate/text-session.ts";
+export type { GenerateOptions, GenerationEnd } from "./generate/continuation.ts";
+export { generateBatch, type BatchPrompt, type BatchText } from "./generate/generate-batch.ts";
+export { TextSession } from "./generate/text-session.ts";
 export { sample, type SamplingOptions } from "./generate/sample.ts";
 export {
   adapt, mergedWeight, project, type AdaptedBlock, type AdaptedParameters, type AdaptedWeight, type ProjectionWeight,

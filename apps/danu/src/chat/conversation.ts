@@ -1,19 +1,17 @@
-import { DataError, encodeChat, type ChatMessage, type ChatTemplate } from "@danu/data";
-import { TextSession, type GenerateOptions } from "@danu/model";
+import { DataError, type ChatMessage, type ChatTemplate } from "@danu/data";
+import { TextSession, type GenerateOptions, type GenerationEnd } from "@danu/model";
 import type { Tokenizer } from "@danu/tokenizer";
 
 import { InputError } from "../cli/errors.ts";
-import { answerEnds } from "../model/chat-template.ts";
+import { withText } from "../model/continue-text.ts";
 import type { LoadedModel } from "../model/open-model.ts";
-
-/** Why an answer ended: the model ended it, `maxTokens` were reached, the context was full, or somebody stopped it. */
-export type AnswerEnd = "stop" | "length" | "context" | "interrupt";
+import { checkIds, encodeMessages, type EncodedPrompt } from "../model/prompt.ts";
 
 /** An answer with what it took. */
 export interface Answer {
   readonly text: string;
   readonly ids: readonly number[];
-  readonly end: AnswerEnd;
+  readonly end: GenerationEnd;
   /** Tokens of the conversation up to the answer. */
   readonly promptTokens: number;
   /** How many of them were in the key-value cache. */
@@ -35,7 +33,7 @@ export class Conversation implements Disposable {
   readonly #tokenizer: Tokenizer;
   readonly #template: ChatTemplate;
   readonly #options: ConversationOptions;
-  readonly #stopIds: readonly number[];
+  readonly #model: LoadedModel;
   #messages: ChatMessage[] = [];
   #turns = 0;
 
@@ -44,8 +42,7 @@ export class Conversation implements Disposable {
     this.#tokenizer = tokenizer;
     this.#template = template;
     this.#options = options;
-    this.#stopIds = answerEnds(tokenizer, template);
-    checkVocabulary(tokenizer, this.#stopIds, model.config.vocabularySize);
+    this.#model = model;
     this.reset();
     if (options.system !== null) checkSystem(template, options.system);
     this.#session = new TextSession(model.decoder, model.params);
@@ -72,29 +69,24 @@ export class Conversation implements Disposable {
    *  @throws InputError for a question longer than the context, which then is as if never asked; DataError likewise */
   async *ask(question: string, signal: AbortSignal): AsyncGenerator<string, Answer, undefined> {
     const began = performance.now();
-    const { messages, ids: prompt, forgotten } = this.#fit([...this.#messages, { role: "user", content: question }]);
-    const { maxTokens, seed = 0 } = this.#options;
-    const stream = this.#tokenizer.streamDecoder();
-    // The prompt goes through the decoder too, for what comes next depends on it: a space is dropped only at the start.
-    stream.push(prompt);
+    const { messages, prompt, forgotten } = this.#fit([...this.#messages, { role: "user", content: question }]);
+    const { stopIds } = prompt;
+    const seed = (this.#options.seed ?? 0) + this.#turns++;
+    const added = this.#session.generate(prompt.ids, { ...this.#options, seed, stopIds, signal });
+    const pieces = withText(this.#tokenizer, prompt.ids, added);
     const ids: number[] = [];
     let text = "";
-    const options = { ...this.#options, seed: seed + this.#turns++, stopIds: this.#stopIds, signal };
-    for await (const id of this.#session.generate(prompt, options)) {
-      ids.push(id);
-      const piece = id < this.#tokenizer.vocabularySize ? stream.push(id) : "";
-      text += piece;
-      yield piece;
+    let next = await pieces.next();
+    for (; next.done !== true; next = await pieces.next()) {
+      ids.push(next.value.id);
+      text += next.value.text;
+      yield next.value.text;
     }
-    const rest = stream.flush();
-    if (rest !== "") yield rest;
-    text += rest;
-    const full = prompt.length + ids.length >= this.contextTokens;
-    const end = signal.aborted ? "interrupt" : full ? "context" : ids.length >= maxTokens ? "length" : "stop";
-    this.#messages = [...messages, { role: "assistant", content: text }];
+    // A question whose answer was stopped before its first word is as if never asked.
+    if (ids.length > 0 || next.value !== "interrupt") this.#messages = [...messages, { role: "assistant", content: text }];
     return {
-      text, ids, end, promptTokens: prompt.length, reusedTokens: this.#session.reused, forgottenMessages: forgotten,
-      seconds: (performance.now() - began) / 1000,
+      text, ids, end: next.value, promptTokens: prompt.ids.length, reusedTokens: this.#session.reused,
+      forgottenMessages: forgotten, seconds: (performance.now() - began) / 1000,
     };
   }
 
@@ -103,31 +95,17 @@ export class Conversation implements Disposable {
   }
 
   /** The conversation as far as it fits, with room for an answer. */
-  #fit(all: readonly ChatMessage[]): { messages: readonly ChatMessage[]; ids: Int32Array; forgotten: number } {
+  #fit(all: readonly ChatMessage[]): { messages: readonly ChatMessage[]; prompt: EncodedPrompt; forgotten: number } {
     const room = Math.min(this.#options.maxTokens, this.contextTokens >> 2);
     const first = all[0]!.role === "system" ? 1 : 0;
     for (let forgotten = 0; ; forgotten += 2) {
       const messages = [...all.slice(0, first), ...all.slice(first + forgotten)];
-      const { ids } = encodeChat(this.#tokenizer, this.#template, messages, {
-        addGenerationPrompt: true, changedAnswers: "untrained",
-      });
-      const isLast = first + forgotten === all.length - 1;
-      if (ids.length + room <= this.contextTokens || (isLast && ids.length < this.contextTokens)) {
-        return { messages, ids, forgotten };
-      }
-      if (isLast) {
-        throw new InputError(`expected a question of fewer than ${this.contextTokens} tokens with what the template puts `
-          + `around it, the context of the model, got ${ids.length}; ask a shorter one`);
-      }
+      const prompt = encodeMessages(this.#tokenizer, this.#template, messages);
+      const isLast = messages.length === first + 1;
+      if (isLast) checkIds(prompt.ids, this.#model.decoder);
+      if (isLast || prompt.ids.length + room <= this.contextTokens) return { messages, prompt, forgotten };
     }
   }
-}
-
-function checkVocabulary(tokenizer: Tokenizer, used: readonly number[], vocabularySize: number): void {
-  const largest = Math.max(tokenizer.vocabularySize - 1, ...used);
-  if (largest < vocabularySize) return;
-  throw new InputError(`expected a tokenizer of at most the model's ${vocabularySize} pieces, this one has `
-    + `${tokenizer.vocabularySize}; name another with --tokenizer`);
 }
 
 /** A template may refuse a system message, or pass over it in silence. */

@@ -1,8 +1,7 @@
-import { generate, type GenerateOptions } from "@danu/model";
+import { generate, type AdaptedParameters, type Decoder, type GenerateOptions } from "@danu/model";
 import type { Tokenizer } from "@danu/tokenizer";
 
-import { InputError } from "../cli/errors.ts";
-import type { LoadedModel } from "./open-model.ts";
+import { checkIds, encodePrompt } from "./prompt.ts";
 
 /** A token of a continuation and the text it completes, which is empty while a character is incomplete. */
 export interface Continued {
@@ -13,47 +12,52 @@ export interface Continued {
 /** Settings of {@link continueText}. */
 export type ContinueOptions = Omit<GenerateOptions, "stopIds">;
 
+/** What continues texts. */
+export interface TextModel {
+  readonly decoder: Decoder;
+  readonly params: AdaptedParameters;
+}
+
 /** Continues a text after its begin token, until an end or another begin token or `maxTokens`.
  *  @throws InputError when the prompt leaves no room, or is empty and the tokenizer has no begin token */
 export async function* continueText(
-  { decoder, params }: Pick<LoadedModel, "decoder" | "params">,
-  tokenizer: Tokenizer,
-  prompt: string,
-  options: ContinueOptions,
+  { decoder, params }: TextModel, tokenizer: Tokenizer, prompt: string, options: ContinueOptions,
 ): AsyncGenerator<Continued, void, undefined> {
-  const { bosId, eosId } = tokenizer;
-  const ids = [...tokenizer.encode(prompt, { addBos: bosId >= 0 })];
-  if (ids.length === 0)
-    throw new InputError("expected a prompt, got an empty text and a tokenizer without a begin token");
-  if (ids.length >= decoder.positions) {
-    throw new InputError(
-      `expected a prompt of fewer than ${decoder.positions} tokens, the positions of the model, got ${ids.length}`,
-    );
-  }
-  const wrong = ids.find((id) => id >= decoder.config.vocabularySize);
-  if (wrong !== undefined) {
-    const { vocabularySize } = decoder.config;
-    throw new InputError(
-      `expected a tokenizer of at most the model's ${vocabularySize} pieces, it gave id ${wrong}; name another`,
-    );
-  }
-  const stream = tokenizer.streamDecoder();
-  // The prompt goes through the decoder too, for what comes next depends on it: a space is dropped only at the start.
-  stream.push(ids);
-  const stopIds = [bosId, eosId].filter((id) => id >= 0);
-  for await (const id of generate(decoder, params, ids, { ...options, stopIds })) {
-    yield { id, text: id < tokenizer.vocabularySize ? stream.push(id) : "" };
-  }
+  const { ids, stopIds } = encodePrompt(tokenizer, prompt);
+  checkIds(ids, decoder);
+  yield* withText(tokenizer, ids, generate(decoder, params, ids, { ...options, stopIds }));
 }
 
 /** The whole continuation. @throws InputError as {@link continueText} */
 export async function completeText(
-  model: Pick<LoadedModel, "decoder" | "params">,
-  tokenizer: Tokenizer,
-  prompt: string,
-  options: ContinueOptions,
+  model: TextModel, tokenizer: Tokenizer, prompt: string, options: ContinueOptions,
 ): Promise<string> {
   let text = "";
   for await (const piece of continueText(model, tokenizer, prompt, options)) text += piece.text;
   return text;
+}
+
+/** Ids that continue a prompt, with their text. @returns what `ids` returns */
+export async function* withText<R>(
+  tokenizer: Tokenizer, prompt: ArrayLike<number>, ids: AsyncGenerator<number, R>,
+): AsyncGenerator<Continued, R, undefined> {
+  const textOf = continuationDecoder(tokenizer, prompt);
+  try {
+    for (;;) {
+      const next = await ids.next();
+      if (next.done === true) return next.value;
+      yield { id: next.value, text: textOf([next.value]) };
+    }
+  } finally {
+    await ids.return(undefined as R);
+  }
+}
+
+/** Gives the text that the next ids after a prompt complete. */
+export function continuationDecoder(tokenizer: Tokenizer, prompt: ArrayLike<number>): (ids: readonly number[]) => string {
+  const stream = tokenizer.streamDecoder();
+  // The prompt goes through the decoder too, for what comes next depends on it: a space is dropped only at the start.
+  stream.push(prompt);
+  // A model may have more ids than its tokenizer.
+  return (ids) => stream.push(ids.filter((id) => id < tokenizer.vocabularySize));
 }

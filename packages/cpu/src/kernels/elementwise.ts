@@ -8,7 +8,14 @@ const binaryKinds = ["add", "sub", "mul", "div", "maximum", "minimum", "equal", 
 
 /** Sizes as the C ABI takes them. */
 export function words(values: readonly number[]): BigInt64Array {
-  return BigInt64Array.from(values, BigInt);
+  const all = new BigInt64Array(values.length);
+  // Written half by half, since a BigInt for each would cost more than many a kernel.
+  const halves = new Int32Array(all.buffer);
+  values.forEach((value, i) => {
+    halves[2 * i] = value;
+    halves[2 * i + 1] = Math.floor(value / 2 ** 32);
+  });
+  return all;
 }
 
 export function unary(name: (typeof unaryKinds)[number]): KernelOf<UnaryOp> {

@@ -1,4 +1,4 @@
-import { attention, KeyValueCache, rope, ropeTable } from "@danu/attention";
+import { attention, KeyValueCache, rope, ropeTable, type AttentionCache } from "@danu/attention";
 import {
   add, cast, dims, embedding, keep, linear, linearCrossEntropy, remat, reshape, rmsNorm, scope, swiglu, tokenLosses,
   type Device, type DType, type Tensor,
@@ -45,7 +45,7 @@ export class Decoder implements Disposable {
   }
 
   /** Final hidden states, after the last norm. @returns `[B, T, C]` in the dtype of the weights */
-  hiddenStates(params: AdaptedParameters, input: DecoderInput, caches: readonly KeyValueCache[] | null = null): Tensor {
+  hiddenStates(params: AdaptedParameters, input: DecoderInput, caches: readonly AttentionCache[] | null = null): Tensor {
     return scope(() => {
       const embedded = embedding(input.ids, params.embedding);
       let x = input.embeddingNoise == null ? embedded : add(embedded, cast(input.embeddingNoise, embedded.dtype));
@@ -58,7 +58,7 @@ export class Decoder implements Disposable {
   }
 
   /** Scores of the next token after every position. @returns `[B, T, V]` in the dtype of the weights */
-  logits(params: AdaptedParameters, input: DecoderInput, caches: readonly KeyValueCache[] | null = null): Tensor {
+  logits(params: AdaptedParameters, input: DecoderInput, caches: readonly AttentionCache[] | null = null): Tensor {
     return scope(() => this.head(params, this.hiddenStates(params, input, caches)));
   }
 
@@ -95,7 +95,7 @@ export class Decoder implements Disposable {
     this.#table.dispose();
   }
 
-  #block(p: AdaptedBlock, x: Tensor, input: DecoderInput, cache: KeyValueCache | null): Tensor {
+  #block(p: AdaptedBlock, x: Tensor, input: DecoderInput, cache: AttentionCache | null): Tensor {
     const { heads, keyValueHeads, headDim, slidingWindow, rmsNormEps } = this.config;
     const { B, T } = dims(x, "B T C");
     const normed = rmsNorm(x, p.attentionNorm, rmsNormEps);

@@ -1,5 +1,6 @@
 import type { Random } from "../random.ts";
 import { GenerationError } from "./errors.ts";
+import { expOfNegative } from "./exp.ts";
 
 /** How the next token is chosen from its scores. */
 export interface SamplingOptions {
@@ -61,7 +62,7 @@ function bestOf(logits: Float32Array): number {
 function weightsOf(logits: Float32Array, temperature: number): Float64Array {
   const top = logits[bestOf(logits)]!;
   const weights = new Float64Array(logits.length);
-  for (let id = 0; id < weights.length; id++) weights[id] = Math.exp((logits[id]! - top) / temperature);
+  for (let id = 0; id < weights.length; id++) weights[id] = expOfNegative((logits[id]! - top) / temperature);
   return weights;
 }
 

@@ -1,0 +1,87 @@
+import { joinCaches, type KeyValueCache } from "@danu/attention";
+import { cast, scope, slice, tensor, type Tensor } from "@danu/tensor";
+
+import type { Decoder, DecoderInput } from "../decoder/decoder.ts";
+import type { AdaptedParameters } from "../lora/adapted-weight.ts";
+
+/** Longest piece of a text that goes through the model at once, which bounds the memory of its activations. */
+const longestPiece = 512;
+
+/** A model whose weights are on the device. */
+export interface Model {
+  readonly decoder: Decoder;
+  readonly params: AdaptedParameters;
+}
+
+/** The tokens of a text that the model has read, with their keys and values. */
+export class CachedText implements Disposable {
+  readonly caches: readonly KeyValueCache[];
+  /** Ids read so far. */
+  readonly ids: number[] = [];
+
+  /** @param positions longest text */
+  constructor({ decoder, params }: Model, positions: number) {
+    this.caches = decoder.caches(1, positions, params.embedding.dtype);
+  }
+
+  /** Goes back to what another text shares with this one; its last token is left to be read, for the scores after it.
+   *  @returns tokens kept */
+  rewind(text: ArrayLike<number>): number {
+    let common = 0;
+    while (common < text.length - 1 && common < this.ids.length && text[common] === this.ids[common]) common++;
+    for (const cache of this.caches) common = cache.rewind(common);
+    this.ids.length = common;
+    return common;
+  }
+
+  [Symbol.dispose](): void {
+    for (const cache of this.caches) cache[Symbol.dispose]();
+  }
+}
+
+/** Reads on in a text. @returns scores of the token after `ids`, `[V]` */
+export async function readOn(model: Model, text: CachedText, ids: readonly number[]): Promise<Float32Array> {
+  let from = 0;
+  for (; ids.length - from > longestPiece; from += longestPiece) {
+    const piece = ids.slice(from, from + longestPiece);
+    scope(() => { hiddenStates(model, text, piece); });
+  }
+  return scores(model, () => {
+    const hidden = hiddenStates(model, text, ids.slice(from));
+    return slice(hidden, 1, hidden.shape[1]! - 1, hidden.shape[1]!);
+  });
+}
+
+/** Reads one token in each of several texts, which then share the reading of the weights.
+ *  @param ids one a text  @returns scores of the token after it, `[V]` for every text */
+export async function readTogether(
+  model: Model, texts: readonly CachedText[], ids: readonly number[],
+): Promise<readonly Float32Array[]> {
+  const positions = texts.map((text) => text.ids.length);
+  texts.forEach((text, b) => { text.ids.push(ids[b]!); });
+  const layers = texts[0]!.caches.map((_, layer) => joinCaches(texts.map((text) => text.caches[layer]!)));
+  const all = await scores(model, () => {
+    const column = (values: readonly number[]): Tensor => tensor(model.decoder.device, values, [texts.length, 1], "i32");
+    return model.decoder.hiddenStates(model.params, inputOf(column(ids), column(positions)), layers);
+  });
+  const V = all.length / texts.length;
+  return texts.map((_, b) => all.subarray(b * V, (b + 1) * V));
+}
+
+function hiddenStates({ decoder, params }: Model, text: CachedText, ids: readonly number[]): Tensor {
+  const start = text.ids.length;
+  const row = (values: readonly number[]): Tensor => tensor(decoder.device, values, [1, values.length], "i32");
+  text.ids.push(...ids);
+  return decoder.hiddenStates(params, inputOf(row(ids), row(ids.map((_, i) => start + i))), text.caches);
+}
+
+function inputOf(ids: Tensor, positions: Tensor): DecoderInput {
+  return { ids, positions, documentStart: null };
+}
+
+async function scores({ decoder, params }: Model, hidden: () => Tensor): Promise<Float32Array> {
+  const logits = scope(() => cast(decoder.head(params, hidden()), "f32"));
+  const values = await logits.read();
+  logits.dispose();
+  return values instanceof Float32Array ? values : Float32Array.from(values);
+}
