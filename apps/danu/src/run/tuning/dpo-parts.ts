@@ -91,9 +91,11 @@ export async function buildDpoParts(
   };
 }
 
-/** @param referenceOf what the reference says of a batch; null where the losses do not ask */
-function dpoTrainer(
-  recipe: DpoRecipe, model: TunedModel, referenceOf: (batch: PairTensors) => Tensor | null,
+/** A trainer of a policy on pairs; the loss of a step is the mean over its pairs.
+ *  @param referenceOf what the reference says of a batch; null where the losses do not ask */
+export function dpoTrainer(
+  recipe: Pick<DpoRecipe, "dtype" | "losses" | "optimizer" | "maxGradientNorm">, model: TunedModel,
+  referenceOf: (batch: PairTensors) => Tensor | null,
 ): Trainer<TunedParameters, PairTensors> {
   const objective = preferenceObjective(recipe.losses);
   return new Trainer<TunedParameters, PairTensors>({

@@ -1,4 +1,6 @@
-import { createPackedSampler, keyOf, packedBatches, type Batch, type PackedSampler } from "@danu/data";
+import {
+  createPackedSampler, keyOf, packedBatches, type Batch, type PackedSampler, type TrainingChat,
+} from "@danu/data";
 import { flopsPerToken } from "@danu/model";
 import { schedule } from "@danu/optim";
 import { scope, type Device } from "@danu/tensor";
@@ -9,7 +11,6 @@ import { releaseBatches, toDecoderBatch, uploadEach, type DecoderBatch } from ".
 import type { RunParts } from "../run-parts.ts";
 import { embeddingNoise } from "./embedding-noise.ts";
 import { readChats, type Examples, type ExamplesOptions } from "./examples.ts";
-import type { TrainingChat } from "@danu/data";
 import { loadTunedModel, saveForCheckpoint, type TunedModel, type TunedParameters } from "./tuned-model.ts";
 
 /** A micro-batch of conversations on a device. */
@@ -43,7 +44,7 @@ export async function buildSftParts(
   });
   const learningRate = scheduleOf(recipe, order.steps);
   const model = await loadTunedModel(device, recipe, source.config);
-  const trainer = sftTrainer(device, recipe, model);
+  const trainer = sftTrainer(recipe, model);
   const rowsPerStep = tokensPerBatch / sequenceLength;
   const rows = Math.min(rowsPerStep, Math.max(1, Math.floor(microBatchTokens / sequenceLength)));
   const microBatches = Math.ceil(rowsPerStep / rows);
@@ -51,8 +52,8 @@ export async function buildSftParts(
   return {
     model, trainer, order, examples, learningRate, releaseBatches,
     batchesAt: (step) => uploadEach(microBatches, (i) => {
-      const host = order.batch(step, { first: i * rows, count: Math.min(rows, rowsPerStep - i * rows) });
-      return { ...toDecoderBatch(device, host), host, randomSeed: keyOf("passes", seed, step, i)[0]! };
+      const slice = { first: i * rows, count: Math.min(rows, rowsPerStep - i * rows) };
+      return uploadChats(device, order.batch(step, slice), keyOf("passes", seed, step, i)[0]!);
     }),
     tokensIn: (batch) => batch.tokens,
     stageAt: () => ({ sequenceLength, microBatches }),
@@ -68,9 +69,12 @@ export async function buildSftParts(
   };
 }
 
-function sftTrainer(device: Device, recipe: SftRecipe, model: TunedModel): Trainer<TunedParameters, ChatBatch> {
+/** A trainer on conversations. The loss of a step is the mean over the trained tokens of all its micro-batches. */
+export function sftTrainer(
+  recipe: Pick<SftRecipe, "dtype" | "optimizer" | "maxGradientNorm" | "neftuneAlpha">, model: TunedModel,
+): Trainer<TunedParameters, ChatBatch> {
   const { decoder } = model;
-  const { hiddenSize } = decoder.config;
+  const { device, config: { hiddenSize } } = decoder;
   return new Trainer<TunedParameters, ChatBatch>({
     params: model.params,
     computeDtype: recipe.dtype,
@@ -86,9 +90,14 @@ function sftTrainer(device: Device, recipe: SftRecipe, model: TunedModel): Train
   });
 }
 
+/** Copies packed conversations to a device. @param randomSeed of dropout and noise; null outside of training */
+export function uploadChats(device: Device, host: Batch, randomSeed: number | null): ChatBatch {
+  return { ...toDecoderBatch(device, host), host, randomSeed };
+}
+
 function* heldOut(device: Device, batches: Iterable<Batch>): Generator<ChatBatch, void, undefined> {
   for (const host of batches) {
-    const batch = { ...toDecoderBatch(device, host), host, randomSeed: null };
+    const batch = uploadChats(device, host, null);
     try {
       yield batch;
     } finally {
