@@ -108,6 +108,18 @@ describe("errors of templates", () => {
 });
 
 describe("variables of a rendering", () => {
+  it("an unknown one is written as nothing, or is an error with its name; special tokens may be missing", () => {
+    const render = (source: string): string => (
+      parseChatTemplate(source).render([], { unknownVariables: "error", variables: { known: "x" } })
+    );
+    expect(parseChatTemplate("a{{ systm }}b").render([])).toBe("ab");
+    expect(errorOf(() => render("a{{ systm }}b")).message).toBe(
+      "chat template: it writes the variable systm, which nothing gives it; correct the name, or set it in the template",
+    );
+    const sources = ["{{ bos_token }}{{ known }}", "{% set y = 'x' %}{{ y }}", "x{% if z is defined %}{{ z }}{% endif %}"];
+    expect(sources.map(render)).toEqual(["x", "x", "x"]);
+  });
+
   const now = new Date(2024, 6, 4, 15, 5, 9);
 
   it("tools, further ones, and the time", () => {

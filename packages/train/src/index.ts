@@ -8,6 +8,9 @@ export {
   type Restored, type RunState, type StoredTensor, type StoredTensors, type TensorFiles, type TrainerParts,
 } from "./checkpoint/index.ts";
 export { createRunFolder, readRecipe, resumeRunFolder, runPaths, type RunFolder, type RunPaths } from "./run-folder.ts";
+export { lineChart, type ChartOptions, type Point, type Series } from "./report/chart.ts";
+export { escapeHtml } from "./report/format.ts";
+export { htmlPage } from "./report/page.ts";
 export { renderReport, writeReport, type ReportOptions, type Sample } from "./report/report.ts";
 export { CheckpointError, MetricsError, NonFiniteError, RunFileError, RunFolderError } from "./errors.ts";
 export { nodeFileSystem, type FileSystem } from "./files.ts";

@@ -154,6 +154,35 @@ test("a split batch takes the step of the whole, a masked part adds nothing, an 
   expect(await masked.step([toyBatch(device, 0, 0, 8, true)], 0.01)).toEqual({ loss: 0, metrics: {}, gradientNorm: 0, tokens: 0 });
 });
 
+test("metrics of the loss are means over the whole step and over held-out data, whatever the micro-batches", async () => {
+  const device = referenceDevice();
+  const measuring = toyTrainer(device, "f32", 2, true);
+  const whole = await measuring.evaluate([toyBatch(device, 0, 0, 8)]);
+  const parts = await measuring.evaluate([toyBatch(device, 0, 0, 3), toyBatch(device, 0, 3, 8)]);
+  const step = await measuring.step([toyBatch(device, 0, 0, 3), toyBatch(device, 0, 3, 8)], 0);
+  expect(whole.metrics["firstOutput"]).not.toBe(0);
+  for (const { loss, metrics } of [parts, step]) {
+    expect(loss).toBeCloseTo(whole.loss, 5);
+    expect(metrics["firstOutput"]).toBeCloseTo(whole.metrics["firstOutput"]!, 5);
+  }
+  expect(await measuring.evaluate([])).toEqual({ loss: 0, metrics: {} });
+});
+
+test("held-out data is measured before the first step where that is asked for, once", async () => {
+  await inFolder(async (folder) => {
+    let measured = 0;
+    const validation = { every: 2, initial: true, run: async () => ({ loss: 10 - measured++, metrics: { right: measured } }) };
+    const controller = new AbortController();
+    const stop = ({ step }: RunProgress): void => { if (step === 3) controller.abort("SIGTERM"); };
+    await run(folder, { validation, signal: controller.signal, onProgress: stop });
+    const { summary } = await run(folder, { validation });
+    expect(summary.validation).toEqual({ loss: 7, metrics: { right: 4 } });
+    const records = await readMetrics(join(folder, "metrics.jsonl"));
+    expect(records.map(({ initialValidation }) => initialValidation?.loss)).toEqual([10, ...Array(5).fill(undefined)]);
+    expect(records.map(({ validationMetrics }) => validationMetrics?.["right"])).toEqual([undefined, 2, undefined, 3, undefined, 4]);
+  });
+});
+
 test("progress tells rate, time left, share of peak, stage, memory, and validation when it is due", async () => {
   const device = referenceDevice();
   const seen: RunProgress[] = [];

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import {
-  add, cast, disposeTree, leavesOf, matmul, mul, referenceDevice, sub, sum, tensor,
+  add, cast, disposeTree, leavesOf, matmul, mul, referenceDevice, slice, stopGradient, sub, sum,
+  tensor,
   type Device, type DType, type Tensor,
 } from "@danu/tensor";
 
@@ -29,9 +30,10 @@ function noise(i: number): number {
   return Math.fround(Math.sin(i * 12.9898) * 2);
 }
 
-/** A trainer of a linear regression with weight `[3, 2]` and bias `[2]`. */
+/** A trainer of a linear regression with weight `[3, 2]` and bias `[2]`.
+ *  @param measuring gives the loss with the metric `firstOutput`, a mean over the rows */
 export function toyTrainer(
-  device: Device = referenceDevice(), computeDtype: DType = "f32", outputs = 2,
+  device: Device = referenceDevice(), computeDtype: DType = "f32", outputs = 2, measuring = false,
 ): Trainer<ToyParams, ToyBatch> {
   const params = {
     weight: tensor(device, Array.from({ length: 3 * outputs }, (_, i) => noise(i + 1)), [3, outputs]),
@@ -40,8 +42,10 @@ export function toyTrainer(
   return new Trainer<ToyParams, ToyBatch>({
     params, computeDtype, tokens: (batch) => batch.rows, maxGradientNorm: 1,
     loss: ({ weight, bias }, { x, y, mask }, scale) => {
-      const error = sub(add(matmul(x, cast(weight, "f32")), cast(bias, "f32")), y);
-      return mul(sum(mul(mul(error, error), mask)), scale);
+      const output = add(matmul(x, cast(weight, "f32")), cast(bias, "f32"));
+      const error = sub(output, y);
+      const loss = mul(sum(mul(mul(error, error), mask)), scale);
+      return measuring ? { loss, metrics: { firstOutput: mul(sum(slice(stopGradient(output), 1, 0, 1)), scale) } } : loss;
     },
   });
 }

@@ -13,7 +13,7 @@ export const command: Command = defineCommand({
     const reporter = new Reporter(io, flags.json);
     const runs = await findRuns(positionals.length === 0 ? ["runs"] : positionals);
     reporter.result(runs, () => {
-      if (runs.length === 0) reporter.line("no run here; start one with danu pretrain");
+      if (runs.length === 0) reporter.line("no run here; start one with danu pretrain, sft or dpo");
       else reporter.line(table(head, runs.map(row)));
     });
   },
@@ -21,6 +21,7 @@ export const command: Command = defineCommand({
 
 const head = [
   "run",
+  "of",
   "model",
   "dtype",
   "step",
@@ -40,7 +41,8 @@ function row(run: RunOverview): string[] {
   const fixed = (value: number): string => value.toFixed(4);
   return [
     run.folder,
-    run.preset ?? "–",
+    run.command,
+    run.model ?? "–",
     run.dtype ?? "–",
     `${withCommas(run.step)}/${number(run.steps, withCommas)}`,
     short(run.tokens),

@@ -1,18 +1,20 @@
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 
 import { planStages } from "@danu/data";
 import { readMetrics, readRecipe, runPaths } from "@danu/train";
 
 import { InputError } from "../cli/errors.ts";
-import type { RecipeLayer } from "../recipe/recipe.ts";
-import { checkRecipe } from "../recipe/schema.ts";
+import { checkDpoRecipe, checkRecipe, checkSftRecipe } from "../recipe/schema.ts";
+import type { RunRecipe } from "./run-parts.ts";
 
 /** What is known of a run without opening its checkpoints. */
 export interface RunOverview {
   readonly folder: string;
-  readonly preset: string | null;
+  readonly command: RunRecipe["command"];
+  /** Preset of a model trained from the start, else the folder of the model that was fine-tuned. */
+  readonly model: string | null;
   readonly dtype: string | null;
   readonly step: number;
   /** Steps of the whole run. */
@@ -49,15 +51,15 @@ function isRun(path: string): boolean {
 
 async function overview(folder: string): Promise<RunOverview> {
   const paths = runPaths(folder);
-  const recipe = checkRecipe(await readRecipe(folder), paths.recipe);
+  const { command, model, dtype, steps } = describe(await readRecipe(folder), paths.recipe);
   const records = await readMetrics(paths.metrics);
   const last = records.at(-1);
   const validationLosses = records.flatMap((record) => record.validationLoss ?? []);
-  const steps = stepsOf(recipe);
   return {
     folder,
-    preset: recipe.model?.preset ?? null,
-    dtype: recipe.dtype ?? null,
+    command,
+    model,
+    dtype,
     step: last?.step ?? 0,
     steps,
     tokens: last?.tokens ?? 0,
@@ -67,11 +69,21 @@ async function overview(folder: string): Promise<RunOverview> {
     bestValidationLoss: validationLosses.length === 0 ? null : validationLosses.reduce((a, b) => Math.min(a, b)),
     tokensPerSecond: last?.tokensPerSecond ?? null,
     shareOfPeak: last?.shareOfPeak ?? null,
-    complete: last !== undefined && last.step === steps,
+    complete: last !== undefined && (steps === null ? existsSync(join(folder, "model")) : last.step === steps),
   };
 }
 
-function stepsOf({ stages, tokensPerBatch }: RecipeLayer): number | null {
-  if (stages === undefined || tokensPerBatch === undefined) return null;
-  return planStages(stages, tokensPerBatch).reduce((sum, stage) => sum + stage.steps, 0);
+type Description = Pick<RunOverview, "command" | "model" | "dtype" | "steps">;
+
+function describe(recipe: unknown, source: string): Description {
+  const command = (recipe as { readonly command?: unknown } | null)?.command;
+  if (command === "sft" || command === "dpo") {
+    const { model, dtype, steps } = (command === "sft" ? checkSftRecipe : checkDpoRecipe)(recipe, source);
+    return { command, model: model === undefined ? null : relative(".", model), dtype: dtype ?? null, steps: steps ?? null };
+  }
+  const { model, dtype, stages, tokensPerBatch } = checkRecipe(recipe, source);
+  const steps = stages === undefined || tokensPerBatch === undefined
+    ? null
+    : planStages(stages, tokensPerBatch).reduce((sum, stage) => sum + stage.steps, 0);
+  return { command: "pretrain", model: model?.preset ?? null, dtype: dtype ?? null, steps };
 }

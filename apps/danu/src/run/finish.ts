@@ -54,12 +54,14 @@ function heldOut(before: Evaluation | null, after: Evaluation): string {
   const change = (name: string, of: (evaluation: Evaluation) => number): string => (
     `${name} ${before === null ? "" : `${of(before).toFixed(4)} → `}${of(after).toFixed(4)}`
   );
-  const metrics = ["accuracy", "margin"].filter((name) => name in after.metrics);
+  const metrics = ["accuracy", "margin", "rankingAccuracy"].filter((name) => name in after.metrics);
   return [
     `held out  ${change("loss", ({ loss }) => loss)}`,
-    ...metrics.map((name) => change(name, (evaluation) => evaluation.metrics[name] ?? NaN)),
+    ...metrics.map((name) => change(words[name] ?? name, (evaluation) => evaluation.metrics[name] ?? NaN)),
   ].join(", ");
 }
+
+const words: Readonly<Record<string, string>> = { rankingAccuracy: "chosen likelier" };
 
 /** A path as short as it can be said from here, as a shell takes it. */
 function shown(path: string): string {

@@ -26,6 +26,9 @@ export interface RenderOptions {
   readonly tools?: readonly unknown[];
   /** Further variables for the template, as JSON holds them: `enable_thinking`, `date_string`. */
   readonly variables?: Readonly<Record<string, unknown>>;
+  /** What becomes of a variable that the template writes and that nothing gives it, special tokens aside: nothing, as in
+   *  transformers (the default), or an error. */
+  readonly unknownVariables?: "empty" | "error";
   /** What `strftime_now` takes for now, in local time. Default: the time of the rendering. */
   readonly now?: Date;
 }
@@ -51,7 +54,7 @@ export class ChatTemplate {
   render(messages: readonly ChatMessage[], options: RenderOptions = {}): string {
     try {
       const globals = this.#globals(messages, options);
-      return new BoundedInterpreter(this.#program, globals, this.#limits).text();
+      return new BoundedInterpreter(this.#program, globals, this.#limits, options.unknownVariables).text();
     } catch (error) {
       throw asTemplateError(error);
     }

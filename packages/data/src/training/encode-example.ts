@@ -39,7 +39,11 @@ export function encodeExample(
 ): EncodedChat {
   const weighted = messages.map((message, i) => (i < given ? { ...message, lossWeight: 0 } : message));
   const chat = asRowProblem(() =>
-    encodeChat(tokenizer, template, weighted, { changedAnswers, ...(tools === undefined ? {} : { tools }) }),
+    encodeChat(tokenizer, template, weighted, {
+      changedAnswers,
+      unknownVariables: "error",
+      ...(tools === undefined ? {} : { tools }),
+    }),
   );
   const prompt = chat.trained.indexOf(1, 1);
   if (prompt < 0) throw new RowProblem(`${name}: nothing in it is to be trained`);

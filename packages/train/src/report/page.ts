@@ -1,5 +1,31 @@
+import { escapeHtml } from "./format.ts";
+
+/** The page may use what is in it and load nothing. */
+const policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+
+/** A page that needs no network: a heading, and a body of HTML that has its texts escaped.
+ *  Charts of `lineChart` show their values in it on hover. */
+export function htmlPage(title: string, body: string): string {
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<title>${escapeHtml(title)}</title>
+<style>${style}</style>
+</head>
+<body>
+<h1>${escapeHtml(title)}</h1>
+${body}
+<script>${script}</script>
+</body>
+</html>
+`;
+}
+
 /** Style of the page; colours follow the reader's light or dark setting. */
-export const style = `
+const style = `
 :root { color-scheme: light dark; --paper: #fbfbf9; --card: #fff; --ink: #1d2126; --quiet: #6a727c; --line: #e4e5e1;
   --a: #2563c4; --b: #c2570c; }
 @media (prefers-color-scheme: dark) {
@@ -42,12 +68,16 @@ output { position: absolute; top: .75rem; right: .9rem; font-size: .8rem; font-v
 pre { margin: 0; padding: .9rem 1rem; background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   font: 13px/1.6 ui-monospace, "SF Mono", Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
 pre + pre { margin-top: .75rem; }
+table { border-collapse: collapse; width: 100%; background: var(--card); border: 1px solid var(--line); }
+th, td { padding: .5rem .9rem; text-align: left; border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; }
+th { color: var(--quiet); font-size: .8rem; font-weight: 400; }
+a { color: var(--a); }
 pre b { color: var(--a); font-weight: 600; }
 summary { cursor: pointer; margin-bottom: .75rem; }
 `;
 
 /** Shows the values nearest to the pointer in every chart. */
-export const script = `
+const script = `
 for (const figure of document.querySelectorAll("figure")) {
   const svg = figure.querySelector("svg");
   if (!svg) continue;

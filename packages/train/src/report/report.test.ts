@@ -36,6 +36,19 @@ test("the report shows figures, curves, samples and recipe, and asks the network
   });
 });
 
+test("what else is known of steps and held-out data has curves, from before the first step on", () => {
+  const some = records(3).map((record) => ({
+    ...record, metrics: { chosenReward: record.step / 4 }, validationMetrics: { chosenReward: record.step / 8 },
+    ...(record.step === 1 ? { initialValidation: { loss: 0.6931, metrics: { chosenReward: -7.25 } } } : {}),
+  }));
+  const html = renderReport({ title: "t", records: some, recipe: null });
+  expect(html.match(/<svg/g)).toHaveLength(5);
+  expect(html).toContain("<b>Chosen reward</b>");
+  for (const point of ["[0,&#34;0.6931&#34;]", "[0,&#34;-7.25&#34;]", "[3,&#34;0.375&#34;]"]) {
+    expect(html.replaceAll("\"", "&#34;")).toContain(point);
+  }
+});
+
 test("no given text is markup, in the page or in its data", () => {
   const attack = "</script><script>alert(1)</script><img src=x onerror='a()'>\"&";
   const html = renderReport({

@@ -1,8 +1,9 @@
 import { replaceFile } from "../files.ts";
 import type { MetricsRecord } from "../metrics.ts";
+import type { Evaluation } from "../trainer.ts";
 import { lineChart, type Point, type Series } from "./chart.ts";
 import { escapeHtml, formatNumber, formatSeconds } from "./format.ts";
-import { script, style } from "./page.ts";
+import { htmlPage } from "./page.ts";
 
 /** Text a model wrote. */
 export interface Sample {
@@ -22,9 +23,6 @@ export interface ReportOptions {
   readonly samples?: readonly Sample[];
 }
 
-/** The page may use what is in it and load nothing. */
-const policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
-
 /** Writes the report of a run: one HTML file that needs no network. @throws RunFileError */
 export async function writeReport(path: string, options: ReportOptions): Promise<void> {
   await replaceFile(path, renderReport(options));
@@ -36,18 +34,7 @@ export function renderReport({ title, records, recipe, facts = [], samples = [] 
   const rows = [...given, ...factsOf(records)].map(([name, value]) => (
     `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`
   ));
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<title>${escapeHtml(title)}</title>
-<style>${style}</style>
-</head>
-<body>
-<h1>${escapeHtml(title)}</h1>
-<p class="lead">${leadOf(records.at(-1))}</p>
+  return htmlPage(title, `<p class="lead">${leadOf(records.at(-1))}</p>
 ${warning(records)}
 <dl>${rows.join("\n")}</dl>
 <div class="charts">
@@ -55,11 +42,7 @@ ${charts(records).join("\n")}
 </div>
 ${samples.length === 0 ? "" : `<h2>Samples</h2>\n${samples.map(sample).join("\n")}`}
 <h2>Recipe</h2>
-<pre>${escapeHtml(JSON.stringify(recipe, null, 2) ?? "none")}</pre>
-<script>${script}</script>
-</body>
-</html>
-`;
+<pre>${escapeHtml(JSON.stringify(recipe, null, 2) ?? "none")}</pre>`);
 }
 
 function leadOf(last: MetricsRecord | undefined): string {
@@ -112,13 +95,55 @@ function charts(records: readonly MetricsRecord[]): string[] {
   const series: Series[] = [
     { name: "loss", tone: calm.length === 0 ? "a" : "faint", points: loss },
     { name: "median", tone: "a", points: calm },
-    { name: "validation", tone: "b", points: points((record) => record.validationLoss) },
+    { name: "validation", tone: "b", points: withInitial(records, ({ loss }) => loss, (record) => record.validationLoss) },
   ];
   return [
-    lineChart({ title: "Loss", unit: "nats per token", series, width: 1024, height: 320 }),
+    lineChart({ title: "Loss", unit: metricNames(records).length === 0 ? "nats per token" : "", series, width: 1024, height: 320 }),
     lineChart({ title: "Learning rate", unit: "", ...one("learning rate", (r) => r.learningRate), ...small }),
     lineChart({ title: "Gradient norm", unit: "before clipping", ...one("norm", (r) => r.gradientNorm), ...small }),
     lineChart({ title: "Speed", unit: "tokens a second", ...one("tokens/s", (r) => r.tokensPerSecond), ...small }),
+    ...metricNames(records).map((name) => lineChart({
+      title: titleOf(name),
+      unit: "",
+      series: [
+        { name: "training", tone: "a", points: points(({ metrics }) => metrics?.[name]) },
+        { name: "validation", tone: "b", points: withInitial(records, (of) => of.metrics[name], (record) => (
+          record.validationMetrics?.[name]
+        )) },
+      ],
+      ...small,
+    })),
+  ];
+}
+
+/** Names of what else is known of steps and validations. */
+function metricNames(records: readonly MetricsRecord[]): string[] {
+  const names = records.flatMap(({ metrics = {}, validationMetrics = {} }) => (
+    [...Object.keys(metrics), ...Object.keys(validationMetrics)]
+  ));
+  return [...new Set(names)];
+}
+
+/** `chosenReward` as `Chosen reward`. */
+function titleOf(name: string): string {
+  const words = name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** Points of validations, the one before the first step included. */
+function withInitial(
+  records: readonly MetricsRecord[],
+  initial: (validation: Evaluation) => number | undefined,
+  later: (record: MetricsRecord) => number | undefined,
+): Point[] {
+  const before = records[0]?.initialValidation;
+  const first = before === undefined ? undefined : initial(before);
+  return [
+    ...(first === undefined ? [] : [[0, first] as const]),
+    ...records.flatMap((record) => {
+      const y = later(record);
+      return y === undefined ? [] : [[record.step, y] as const];
+    }),
   ];
 }
 

@@ -1,10 +1,11 @@
 import { basename, join } from "node:path";
 
 import {
-  isHeldOut, readTrainingChats, readTrainingPairs,
+  DataError, isHeldOut, readTrainingChats, readTrainingPairs,
   type ExampleOptions, type Origin, type TrainingChat, type TrainingEncoding, type TrainingPair,
 } from "@danu/data";
 
+import { InputError } from "../../cli/errors.ts";
 import { withCommas } from "../../cli/format.ts";
 import type { Reporter } from "../../cli/reporter.ts";
 import type { TuningRecipe } from "../../recipe/tuning.ts";
@@ -63,10 +64,15 @@ async function readWith<T extends { readonly group: string }>(
       ...(data.format === null ? {} : { format: data.format }),
       ...(data.languages === null ? {} : { languages: data.languages }),
     };
-    for await (const example of read(paths, encoding, options)) {
-      if (signal.aborted) throw signal.reason;
-      if (++count % 500 === 0) reporter.progress(`reading ${name}: ${withCommas(count)}`);
-      yield example;
+    try {
+      for await (const example of read(paths, encoding, options)) {
+        if (signal.aborted) throw signal.reason;
+        if (++count % 500 === 0) reporter.progress(`reading ${name}: ${withCommas(count)}`);
+        yield example;
+      }
+    } catch (error) {
+      if (!(error instanceof DataError) || error.code !== "bad-row") throw error;
+      throw new InputError(`${error.message}; mend the row, or pass over such rows with --skip-bad-rows`);
     }
     skipped += bad.count;
     if (bad.count === 0) return;
@@ -80,5 +86,6 @@ async function readWith<T extends { readonly group: string }>(
     (isTrained ? train : heldOut).push(example);
   }
   if (separate) for await (const example of all(validation.paths, files.validation)) heldOut.push(example);
+  if (heldOut.length === 0) reporter.note(`no ${name} are held out; give --validation-data, or more of them`);
   return { train, validation: heldOut.slice(0, validation.examples), skipped };
 }

@@ -29,7 +29,21 @@ export async function openTuningSource(model: string, tokenizerPath: string): Pr
     const most = folder.config.vocabularySize;
     throw new InputError(`${tokenizer.path}: expected at most the model's ${most} tokens, got ${vocabularySize}`);
   }
-  return { config: folder.config, tokenizer, template: chatTemplateOf(tokenizer) };
+  const template = chatTemplateOf(tokenizer);
+  requireWorking(template);
+  return { config: folder.config, tokenizer, template };
+}
+
+/** Finds what is wrong with a template before it is the fault of every row. @throws DataError `template-failed` */
+function requireWorking(template: ChatTemplate): void {
+  try {
+    template.render(
+      [{ role: "user", content: "Why?" }, { role: "assistant", content: "So." }], { unknownVariables: "error" },
+    );
+  } catch (error) {
+    // One that wants other messages says so itself.
+    if (!(error instanceof DataError) || error.code !== "template-raised") throw error;
+  }
 }
 
 /** `keep` for templates that know system messages, else `prepend`. */

@@ -19,12 +19,15 @@ const turnSteps = 10;
 export class BoundedInterpreter extends Interpreter {
   readonly budget: Budget;
   readonly #program: TemplateProgram;
+  readonly #unknown: "empty" | "error";
   #depth = 0;
   /** Set by `break` and `continue` until their loop sees it. */
   #leaving: "break" | "continue" | undefined;
 
-  constructor(program: TemplateProgram, globals: Scope, limits: TemplateLimits) {
+  /** @param unknown what becomes of a variable that is written and that nothing sets */
+  constructor(program: TemplateProgram, globals: Scope, limits: TemplateLimits, unknown: "empty" | "error" = "empty") {
     super(globals);
+    this.#unknown = unknown;
     this.budget = new Budget(limits);
     this.#program = program;
   }
@@ -106,7 +109,9 @@ export class BoundedInterpreter extends Interpreter {
   }
 
   #write(part: Node, scope: Scope): RuntimeValue {
-    const text = textOf(this.evaluate(part, scope));
+    const value = this.evaluate(part, scope);
+    if (isUndefined(value) && this.#unknown === "error") refuseUnknown(part);
+    const text = textOf(value);
     this.budget.write(text.length);
     return new StringValue(text);
   }
@@ -233,4 +238,12 @@ export class BoundedInterpreter extends Interpreter {
     const node: nodes.Filter = { type: "FilterExpression", operand: known(operand), filter: rest };
     return super.evaluate(node, scope);
   }
+}
+
+/** Special tokens may be missing: templates write those that a tokenizer has. */
+function refuseUnknown(part: Node): void {
+  if (part.type !== "Identifier") return;
+  const name = (part as nodes.Identifier).value;
+  if (name.endsWith("_token")) return;
+  throw templateError(`it writes the variable ${name}, which nothing gives it; correct the name, or set it in the template`);
 }
