@@ -22,6 +22,16 @@ const sizes: fc.Arbitrary<Sizes> = fc.record({
   seed: seeds,
 });
 
+/** The first positions of a text that is made of ranges. */
+function firstOf(ranges: readonly (readonly [number, number])[], length: number): (readonly [number, number])[] {
+  let left = length;
+  return ranges.flatMap(([from, to]) => {
+    const count = Math.min(left, to - from);
+    left -= count;
+    return count === 0 ? [] : [[from, from + count] as const];
+  });
+}
+
 describe.each(deviceNames)("KeyValueCache on %s", (deviceName) => {
   const device = devices[deviceName]();
   afterEach(() => expect(device.liveBuffers).toBe(0));
@@ -112,6 +122,41 @@ describe.each(deviceNames)("KeyValueCache on %s", (deviceName) => {
   test("a prompt of many windows at once", async () => {
     const size = { B: 2, G: 2, group: 1, D: 8, seed: 6 };
     expectClose(await inPieces(size, [67, 1, 20], 88, 3), await atOnce(size, 88, 3), { rtol: 1e-5, atol: 1e-5 });
+  });
+
+  test("back at any position, another text goes on as if nothing else had been there", async () => {
+    const steps = fc.array(
+      fc.record({ back: fc.oneof(fc.integer({ min: 0, max: 6 }), fc.nat({ max: 60 })), append: fc.integer({ min: 1, max: 12 }) }),
+      { minLength: 1, maxLength: 10 },
+    );
+    await fc.assert(
+      fc.asyncProperty(steps, fc.constantFrom(null, 1, 2, 4, 9, 30), seeds, async (all, slidingWindow, seed) => {
+        const size = { B: 1, G: 1, group: 2, D: 8, seed };
+        using cache = new KeyValueCache(device, { batch: 1, keyValueHeads: 1, headDim: 8, maxPositions: 200, slidingWindow });
+        const source = projections(device, size, all.reduce((sum, { append }) => sum + append, 0));
+        // The text so far, as parts of the source; what was taken back is never taken again.
+        let [taken, parts] = [0, [] as (readonly [number, number])[]];
+        for (const { back, append } of all) {
+          const length = Math.max(0, cache.length - back);
+          const kept = cache.rewind(length);
+          expect(kept === length || (kept === 0 && slidingWindow !== null)).toBe(true);
+          parts = [...firstOf(parts, kept), [taken, taken + append]];
+          taken += append;
+          const [cached, whole] = scope(() => {
+            const of = (x: Tensor, ranges: typeof parts): Tensor => concat(ranges.map(([from, to]) => slice(x, 1, from, to)), 1);
+            const [q, k, v] = source.map((x) => of(x, parts.slice(-1))) as [Tensor, Tensor, Tensor];
+            const [Q, K, V] = source.map((x) => of(x, parts)) as [Tensor, Tensor, Tensor];
+            return [cache.attend(q, k, v), slice(attention(Q, K, V, { slidingWindow }), 1, kept, kept + append)] as const;
+          });
+          expect(cache.length).toBe(kept + append);
+          expectClose(await cached.read(), await whole.read(), { rtol: 1e-5, atol: 1e-5 });
+          disposeTree([cached, whole]);
+        }
+        expect(() => cache.rewind(cache.length + 1)).toThrow("expected to go back to one of");
+        disposeTree(source);
+      }),
+      times(60),
+    );
   });
 
   test("with a window the memory does not grow with the text", () => {
