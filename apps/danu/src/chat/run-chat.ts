@@ -26,7 +26,10 @@ export async function runChat(lines: LineSource, { conversation, reporter, write
   const turns: Turn[] = [];
   for (;;) {
     const line = await lines.next(signal);
-    if (line === null) return turns;
+    if (line === null) {
+      if (lines.isTerminal) reporter.line();
+      return turns;
+    }
     if (line.trim() === "") continue;
     if (line.startsWith("/")) {
       const said = await runChatCommand(conversation, line);
