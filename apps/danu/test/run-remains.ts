@@ -2,12 +2,14 @@ import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 
+const times = new Set(["seconds", "tokensPerSecond", "shareOfPeak", "peakBytes"]);
+
 /** The log of a run without its times. */
 export async function logOf(run: string): Promise<Record<string, unknown>[]> {
   const text = await readFile(join(run, "metrics.jsonl"), "utf8");
   return text.trim().split("\n").map((line) => {
-    const { seconds, tokensPerSecond, shareOfPeak, peakBytes, ...rest } = JSON.parse(line) as Record<string, unknown>;
-    return rest;
+    const fields = Object.entries(JSON.parse(line) as Record<string, unknown>);
+    return Object.fromEntries(fields.filter(([name]) => !times.has(name)));
   });
 }
 

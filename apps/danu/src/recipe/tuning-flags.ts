@@ -1,7 +1,6 @@
 import { dirname, resolve } from "node:path";
 
 import { formatNames } from "@danu/data";
-import { loraTargets } from "@danu/model";
 
 import { readJson } from "../cli/read-file.ts";
 import type { FlagValues } from "../cli/flags.ts";
@@ -51,7 +50,8 @@ export const tuningFlags = {
   loraAlpha: { type: "number", value: "X", min: 0.000_001, help: "its update is scaled by alpha / rank (default 16)" },
   loraDropout: { type: "number", value: "X", min: 0, max: 0.99, help: "share of its inputs left out (default 0)" },
   loraTargets: {
-    type: "choice", choices: loraTargets, multiple: true, help: "layers it changes (default all but the head)",
+    type: "choice", choices: ["query", "key", "value", "output", "gate", "up", "down"], multiple: true,
+    help: "layers it changes (default all)",
   },
   rslora: { type: "boolean", help: "scale it by alpha / √rank instead" },
   dora: { type: "boolean", help: "learn the length of every row apart from its direction" },
