@@ -7,7 +7,7 @@ import { InputError } from "../cli/errors.ts";
 import { required, type Layer } from "./layers.ts";
 
 /** Conversations or pairs of a run, and how they are read. */
-export interface TuningData {
+interface TuningData {
   /** Files, folders, and data sets of the hub as `hf:owner/name`. */
   readonly paths: readonly string[];
   /** Format of every row; null to recognise each file's. */

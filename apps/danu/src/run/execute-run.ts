@@ -23,7 +23,7 @@ export interface RunOptions<L> {
 }
 
 /** What a run leaves when it comes to its end. */
-export interface RunOutcome {
+interface RunOutcome {
   /** Folder of the trained model. */
   readonly model: string;
   /** Folder of the adapter, in PEFT's format; null where none was trained. */
