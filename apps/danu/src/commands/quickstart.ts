@@ -1,44 +1,28 @@
-import { existsSync } from "node:fs";
-import { join, relative, resolve } from "node:path";
+import { relative, resolve } from "node:path";
 
 import { defineCommand, type Command } from "../cli/command.ts";
 import { deviceFlags, openDevice } from "../cli/device.ts";
 import { Reporter } from "../cli/reporter.ts";
-import { writeCorpus } from "../quickstart/corpus.ts";
-import { exitCodeOf, reportRun } from "../run/finish.ts";
-import { pretrain } from "../run/pretrain.ts";
-
-const seed = 1;
+import { runQuickstart } from "../quickstart/run-quickstart.ts";
 
 export const command: Command = defineCommand({
   name: "quickstart",
-  description: "Writes stories of a small made-up village, trains a model of preset nano on them from the start, and "
-    + "lets it tell one. It takes a few minutes and needs no download. Run again, it goes on where it was stopped.",
+  description: "From nothing to a chat model, in minutes and without a download: makes up a small village, writes "
+    + "stories of it, trains a tokenizer and a model of preset nano on them, then on conversations (SFT) and on better "
+    + "and worse answers (DPO), and after every stage asks it questions that were never asked in training. Run again, it "
+    + "goes on where it was stopped.",
   flags: {
-    out: {
-      type: "text", value: "DIR", default: "runs/quickstart", help: "folder for the stories, the run and the model",
-    },
-    steps: { type: "integer", value: "N", min: 1, default: 250, help: "optimizer steps" },
-    stories: { type: "integer", value: "N", min: 10, max: 1_000_000, default: 10_000, help: "stories to write" },
+    out: { type: "text", value: "DIR", default: "runs/quickstart", help: "folder for the data, the runs and the models" },
+    steps: { type: "integer", value: "N", min: 1, max: 100_000, default: 1200, help: "steps of pretraining" },
+    epochs: { type: "number", value: "X", min: 0.001, max: 100, default: 4, help: "passes of SFT and DPO over their data" },
+    seed: { type: "integer", value: "N", min: 0, default: 1, help: "of the village, the weights and the data order" },
     ...deviceFlags,
   },
-  examples: ["npm run quickstart", "danu quickstart --steps 600 --out runs/longer"],
+  examples: ["npm run quickstart", "danu quickstart --seed 2 --out runs/another-village"],
   run: async ({ flags }, io) => {
     const reporter = new Reporter(io, flags.json);
-    const out = resolve(flags.out);
-    reporter.line(`writing ${flags.stories} stories of a village that does not exist into ${relative(".", out)}`);
-    const corpus = await writeCorpus(out, seed, flags.stories);
-    const run = join(out, "pretrain");
     using device = openDevice(flags, io, reporter);
-    const result = await pretrain({
-      layer: {
-        model: { preset: "nano" }, tokenizer: corpus.tokenizer, data: [{ paths: [corpus.stories] }],
-        steps: flags.steps, tokensPerBatch: 4096, seed, validation: { every: 50, tokens: 16_384 },
-        sample: { prompt: "Once upon a time", maxTokens: 150, temperature: 0.7 },
-      },
-      source: "quickstart", out: run, resume: existsSync(join(run, "recipe.json")), device, reporter,
-    });
-    reportRun(result, run, reporter);
-    return exitCodeOf(result);
+    const { steps, epochs, seed } = flags;
+    return await runQuickstart({ folder: resolve(flags.out), shown: relative(".", flags.out), steps, epochs, seed, device, reporter });
   },
 });

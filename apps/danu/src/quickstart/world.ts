@@ -1,108 +1,50 @@
 import { Random } from "@danu/model";
 
-/** Someone of the built-in world; everything said of them in any story agrees with this. */
-export interface Person {
-  readonly name: string;
-  readonly pronouns: { readonly subject: string; readonly object: string; readonly possessive: string };
-  readonly job: string;
-  /** Where the work is done, with its article. */
-  readonly workplace: string;
-  /** As "the red house by the river". */
-  readonly home: string;
-  readonly pet: { readonly kind: string; readonly name: string };
-  readonly food: string;
-  /** What they carry and now and then lose. */
-  readonly treasure: string;
-  /** Index of the best friend in the world's people. */
-  readonly friend: number;
+import { relations, type Kind, type Relation } from "./relations.ts";
+
+/** Something that is true in the world. */
+export interface Fact {
+  readonly subject: string;
+  readonly relation: Relation;
+  readonly value: string;
 }
 
-/** A small village and those who live in it. */
+/** A small village of people and places; a world is its facts, and whatever is said of it follows from them. */
 export interface World {
-  readonly village: string;
-  readonly people: readonly Person[];
+  readonly people: readonly string[];
+  readonly places: readonly string[];
+  /** One fact for every subject and relation of its kind. */
+  readonly facts: readonly Fact[];
 }
 
-const she = { subject: "she", object: "her", possessive: "her" };
-const he = { subject: "he", object: "him", possessive: "his" };
-
-const names = [
-  ["Mara", she],
-  ["Tom", he],
-  ["Ella", she],
-  ["Ben", he],
-  ["Nora", she],
-  ["Otto", he],
-  ["Ida", she],
-  ["Finn", he],
-  ["Rosa", she],
-  ["Jon", he],
-  ["Lena", she],
-  ["Max", he],
-] as const;
-const jobs = [
-  ["baker", "the bakery"],
-  ["fisher", "the harbour"],
-  ["teacher", "the school"],
-  ["farmer", "the farm"],
-  ["miller", "the mill"],
-  ["gardener", "the garden"],
-  ["carpenter", "the workshop"],
-  ["doctor", "the clinic"],
-  ["painter", "the studio"],
-  ["shepherd", "the hill"],
-  ["postman", "the post office"],
-  ["cook", "the inn"],
-] as const;
-const colours = ["red", "blue", "green", "yellow", "white", "brown"] as const;
-const spots = [
-  "by the river",
-  "near the old bridge",
-  "behind the church",
-  "at the edge of the wood",
-  "on the market square",
-  "beside the lake",
-] as const;
-const pets = ["dog", "cat", "goat", "parrot", "rabbit", "donkey"] as const;
-const petNames = [
-  "Pip",
-  "Biscuit",
-  "Shadow",
-  "Clover",
-  "Button",
-  "Moss",
-  "Pepper",
-  "Snow",
-  "Bramble",
-  "Star",
-  "Pebble",
-  "Nut",
-] as const;
-const foods = ["apple pie", "fish soup", "honey cake", "fresh bread", "baked potatoes", "plum jam"] as const;
-const treasures = ["silver key", "wooden flute", "small lantern", "old map", "green scarf", "brass bell"] as const;
+const people = [
+  "Mara", "Tom", "Ella", "Ben", "Nora", "Otto", "Ida", "Finn", "Rosa", "Jon", "Lena", "Max", "Greta", "Hugo", "Clara", "Anton",
+];
+const places = [
+  "the mill", "the inn", "the school", "the tower", "the barn", "the chapel", "the forge", "the harbour", "the well",
+  "the stable", "the dairy", "the library", "the quarry", "the brewery", "the orchard", "the ferry",
+];
 
 /** Makes the world of a seed. */
 export function makeWorld(seed: number): World {
   const random = new Random(seed);
-  const [jobOrder, petOrder] = [shuffled(jobs, random), shuffled(petNames, random)];
-  const homes = shuffled(
-    colours.flatMap((colour) => spots.map((spot) => `the ${colour} house ${spot}`)),
-    random,
-  );
-  const people = names.map(
-    ([name, pronouns], i): Person => ({
-      name,
-      pronouns,
-      job: jobOrder[i]![0],
-      workplace: jobOrder[i]![1],
-      home: homes[i]!,
-      pet: { kind: pick(pets, random), name: petOrder[i]! },
-      food: pick(foods, random),
-      treasure: pick(treasures, random),
-      friend: (i + 1 + Math.floor(random.uniform() * (names.length - 1))) % names.length,
-    }),
-  );
-  return { village: "Alder", people };
+  const subjects: Readonly<Record<Kind, readonly string[]>> = { person: people, place: places };
+  const facts = relations.flatMap((relation) => {
+    const { kind, values } = relation;
+    return dealt(values === "people" ? people : values, subjects[kind], random)
+      .map((value, i): Fact => ({ subject: subjects[kind][i]!, relation, value }));
+  });
+  return { people, places, facts };
+}
+
+/** A value for every subject, each value about as often as any other, and never the subject itself. */
+function dealt(values: readonly string[], subjects: readonly string[], random: Random): string[] {
+  const order = shuffled(values, random);
+  const enough = subjects.map((_, i) => order[i % order.length]!);
+  for (;;) {
+    const result = shuffled(enough, random);
+    if (result.every((value, i) => value !== subjects[i])) return result;
+  }
 }
 
 /** One element, all equally likely. */
@@ -110,11 +52,23 @@ export function pick<T>(values: readonly T[], random: Random): T {
   return values[Math.floor(random.uniform() * values.length)]!;
 }
 
-function shuffled<T>(values: readonly T[], random: Random): T[] {
+/** The same elements in an order by chance. */
+export function shuffled<T>(values: readonly T[], random: Random): T[] {
   const order = [...values];
   for (let i = order.length - 1; i > 0; i--) {
     const j = Math.floor(random.uniform() * (i + 1));
     [order[i], order[j]] = [order[j]!, order[i]!];
   }
   return order;
+}
+
+/** A text from its pattern. */
+export function fill(pattern: string, { subject, value }: Fact): string {
+  return pattern.replace("{who}", subject).replace("{what}", value);
+}
+
+/** A sentence from its pattern. */
+export function say(pattern: string, fact: Fact): string {
+  const text = fill(pattern, fact);
+  return text[0]!.toUpperCase() + text.slice(1);
 }
