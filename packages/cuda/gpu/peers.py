@@ -1,6 +1,6 @@
 """What people use today on the same GPU: PyTorch's fp8 and bf16 products, its attention, and a transformers training step.
 
-    python3 peers.py [gemm] [attention] [step=T×batch …]       one line a figure; needs torch with CUDA, and transformers for step
+    python3 peers.py [gemm] [sustain] [attention] [step=T×batch …]       one line a figure; needs torch with CUDA, and transformers for step
 
 Inputs are normal, three sets of them in rotation; times are medians by events.
 """
@@ -46,6 +46,26 @@ def gemm():
         elif gradient:
             bt = [x.t().contiguous() for x in bb]
             say("cuBLAS bf16, B MN-major", m, n, k, lambda i: ab[i % 3] @ bt[i % 3])
+
+
+def sustain():
+    """The same product for three seconds, as training runs it."""
+    m, n, k = 16384, 13824, 2560
+    a, b, one = torch.randn(m, k, device="cuda"), torch.randn(n, k, device="cuda"), torch.ones((), device="cuda")
+    a8, b8, ab, bb = a.to(torch.float8_e4m3fn), b.to(torch.float8_e4m3fn), a.bfloat16(), b.bfloat16()
+    fp8 = lambda fast: torch._scaled_mm(a8, b8.t(), scale_a=one, scale_b=one, out_dtype=torch.bfloat16, use_fast_accum=fast)
+    for name, f in [("cuBLASLt fp8 fast_accum=False", lambda: fp8(False)), ("cuBLASLt fp8 fast_accum=True", lambda: fp8(True)), ("cuBLAS bf16", lambda: ab @ bb.t())]:
+        def timed(runs):
+            begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+            begin.record()
+            for _ in range(runs):
+                f()
+            end.record(); end.synchronize()
+            return begin.elapsed_time(end) / runs
+        timed(3)
+        ten = timed(10)
+        long = timed(int(3000 / ten))
+        print(f"{name:40} ten runs {2 * m * n * k / ten / 1e9:5.0f} TFLOP/s, 3 s {2 * m * n * k / long / 1e9:5.0f} TFLOP/s", flush=True)
 
 
 def attention():

@@ -15,7 +15,9 @@ template <int GROUPS_, int BN_, bool OVERLAP_, bool TURNS_, int STAGES_ = 2, int
     static constexpr int GROUPS = GROUPS_, STAGES = STAGES_, D = 80, BM = 64 * GROUPS, BN = BN_, THREADS = 128 * (GROUPS + 1);
     static constexpr bool OVERLAP = OVERLAP_, TURNS = TURNS_;
     static constexpr int BLOCKS = BLOCKS_, POLYNOMIAL = POLYNOMIAL_;
-    static constexpr int REGISTERS = BLOCKS == 2 ? 112 : GROUPS == 3 ? 160 : 240;
+    // What consumers grow to comes out of what the launch gave the block: more, and setmaxnreg waits for ever.
+    static constexpr int REGISTERS = BLOCKS == 2 ? 104 : GROUPS == 3 ? 160 : 240, POOL = 65536 / BLOCKS / THREADS / 8 * 8 * THREADS;
+    static_assert(128 * (24 + GROUPS * REGISTERS) <= POOL, "registers of the launch");
     struct __align__(1024) Shared {
         __nv_bfloat16 q[2][BM * 64], k[STAGES][2][BN * 64], v[STAGES][2][BN * 64];
         uint64_t q_full, k_full[STAGES], v_full[STAGES], k_empty[STAGES], v_empty[STAGES];

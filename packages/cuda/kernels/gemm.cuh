@@ -29,6 +29,7 @@ struct Gemm {
     static constexpr int BOX = OUTPUT == Output::bf16 ? 64 : 32;       // columns in a 128-byte row of D
     static constexpr int CHUNK = 2 * BOX, CHUNK_BYTES = 64 * 2 * ROW;  // D leaves in chunks of 64 rows × 2 boxes
     static constexpr int BUFFERS = STAGES * (A_BYTES + B_BYTES) + 4 * CHUNK_BYTES < 232448 - 1024 ? 2 : 1;
+    static_assert(128 * (40 + CONSUMERS * 232) <= 65536 / THREADS / 8 * 8 * THREADS, "registers of the launch");
     static_assert(sizeof(A) == sizeof(B) && WAVES * BN <= 256, "128 sums a thread");
     static_assert(!PROMOTE || BN == 128, "promotion keeps 64 more");
     struct __align__(1024) Shared {

@@ -19,15 +19,17 @@ DEVICE uint32_t cluster_rank() { uint32_t r; asm volatile("mov.u32 %0, %%cluster
 
 /// All threads of all blocks of the cluster.
 DEVICE void cluster_sync() { asm volatile("barrier.cluster.arrive.aligned;\nbarrier.cluster.wait.aligned;" ::: "memory"); }
-/// Writes 16 bytes to the same place of another block's shared memory; seen there after cluster_sync.
-DEVICE void cluster_store(void* to, uint32_t rank, float4 v) {
-    asm volatile("{\n.reg .b32 r;\nmapa.shared::cluster.u32 r, %0, %1;\nst.shared::cluster.v4.f32 [r], {%2, %3, %4, %5};\n}"
-                 :: "r"(shared_address(to)), "r"(rank), "f"(v.x), "f"(v.y), "f"(v.z), "f"(v.w) : "memory");
-}
 /// `count` threads of this block, by the number of a barrier from 1 to 15.
 DEVICE void group_sync(int id, int count) { asm volatile("bar.sync %0, %1;" :: "r"(id), "r"(count) : "memory"); }
 /// Arrives without waiting; the `count` threads of a barrier are those that arrive and those that sync.
 DEVICE void group_arrive(int id, int count) { asm volatile("bar.arrive %0, %1;" :: "r"(id), "r"(count) : "memory"); }
+
+/// Launched as a programmatic dependent: until the kernels before this one are done and what they wrote is to be seen.
+/// Every block calls it before it reads or writes what they touch; in an ordinary launch it returns at once.
+DEVICE void grid_wait() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
+/// Lets the next kernel start its blocks where there is room, before this one is done. After `grid_wait`, so that at most
+/// two kernels are under way.
+DEVICE void grid_release() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
 
 /// An mbarrier in shared memory, whose phase ends when `arrivals` have come and the expected bytes have landed.
 DEVICE void barrier_init(uint64_t* b, int arrivals) {
@@ -71,10 +73,6 @@ DEVICE void tma_load_multicast(void* to, const CUtensorMap* map, uint64_t* full,
 DEVICE void tma_load_3d(void* to, const CUtensorMap* map, uint64_t* full, int column, int plane, int row) {
     asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];"
                  :: "r"(shared_address(to)), "l"(map), "r"(shared_address(full)), "r"(column), "r"(plane), "r"(row) : "memory");
-}
-DEVICE void tma_load_3d_multicast(void* to, const CUtensorMap* map, uint64_t* full, int column, int plane, int row, uint16_t blocks) {
-    asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%3, %4, %5}], [%2], %6;"
-                 :: "r"(shared_address(to)), "l"(map), "r"(shared_address(full)), "r"(column), "r"(plane), "r"(row), "h"(blocks) : "memory");
 }
 DEVICE void tma_store(const CUtensorMap* map, const void* from, int column, int row) {
     asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%2, %3}], [%1];"
@@ -151,7 +149,6 @@ template <Major A, Major B> struct WgmmaBf16<N, A, B> { static DEVICE void run(f
     asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" #IP ", 0;\nwgmma.mma_async.sync.aligned.m64n" #N "k16.f32.bf16.bf16 {" P##HALF "}, %" #IA ", %" #IB ", p, 1, 1, %" #ITA ", %" #ITB ";\n}" \
                  : R##HALF(d) : "l"(a), "l"(b), "r"(accumulate), "n"(int(A)), "n"(int(B))); } };
 WGMMA_BF16(64, 32, 32, 33, 34, 35, 36)
-WGMMA_BF16(80, 40, 40, 41, 42, 43, 44)
 WGMMA_BF16(96, 48, 48, 49, 50, 51, 52)
 WGMMA_BF16(128, 64, 64, 65, 66, 67, 68)
 WGMMA_BF16(160, 80, 80, 81, 82, 83, 84)
@@ -206,6 +203,8 @@ DEVICE void mma_bf16(float* d, const uint32_t* a, const uint32_t* b) {
 DEVICE uint4 load_once(const void* from) {
     uint4 v; asm("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(from)); return v;
 }
+/// Asks for `bytes` in a row, a multiple of 16, to come to L2.
+DEVICE void prefetch_l2(const void* from, uint32_t bytes) { asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" :: "l"(from), "r"(bytes) : "memory"); }
 /// Two f32 as a pair of bf16, the first in the low half.
 DEVICE uint32_t pack_bf16(float low, float high) {
     __nv_bfloat162 pair = __floats2bfloat162_rn(low, high); return *reinterpret_cast<uint32_t*>(&pair);

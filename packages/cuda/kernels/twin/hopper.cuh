@@ -21,12 +21,14 @@ using std::max;
 using std::min;
 #undef __global__
 #undef __device__
+#undef __host__
 #undef __forceinline__
 #undef __launch_bounds__
 #undef __cluster_dims__
 #undef __grid_constant__
 #define __global__
 #define __device__
+#define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __cluster_dims__(...)
@@ -123,7 +125,6 @@ DEVICE uint8_t* shared_memory() { return twin::block().shared; }
 DEVICE uint32_t shared_address(const void* p) { return (uint32_t)((const uint8_t*)p - twin::block().shared); }
 DEVICE uint32_t cluster_rank() { return twin::block().rank; }
 DEVICE void cluster_sync() { twin::meet(twin::cluster->sync, (int)twin::cluster->blocks.size() * twin::block_size.x); }
-DEVICE void cluster_store(void* to, uint32_t rank, float4 v) { memcpy(twin::cluster->blocks[rank]->shared + shared_address(to), &v, 16); }
 DEVICE void __syncthreads() { twin::meet(twin::block().named[0], twin::block_size.x); }
 DEVICE void __syncwarp() { twin::warp_sync(); }
 DEVICE void group_sync(int id, int count) { twin::meet(twin::block().named[id], count); }
@@ -162,9 +163,6 @@ DEVICE void tma_load_multicast(void* to, const CUtensorMap* map, uint64_t* full,
 }
 DEVICE void tma_load_3d(void* to, const CUtensorMap* map, uint64_t* full, int column, int plane, int row) {
     twin::copy_in(twin::block(), shared_address(to), twin::plane(map, plane), shared_address(full), column, row);
-}
-DEVICE void tma_load_3d_multicast(void* to, const CUtensorMap* map, uint64_t* full, int column, int plane, int row, uint16_t blocks) {
-    for (auto& b : twin::cluster->blocks) if (blocks >> b->rank & 1) twin::copy_in(*b, shared_address(to), twin::plane(map, plane), shared_address(full), column, row);
 }
 DEVICE void tma_store(const CUtensorMap* map, const void* from, int column, int row) {
     twin::copy_out(map, from, column, row, [](uint8_t* to, const uint8_t* value, int bytes) { memcpy(to, value, bytes); });
@@ -311,3 +309,6 @@ DEVICE int __popc(uint32_t v) { return __builtin_popcount(v); }
 template <class T> T atomicAdd(T* to, T v) { const T old = *to; *to += v; return old; }
 DEVICE void __threadfence() {}
 template <class T> T __ldcg(const T* p) { return *p; }
+DEVICE void grid_wait() {}
+DEVICE void grid_release() {}
+DEVICE void prefetch_l2(const void*, uint32_t) {}
