@@ -57,6 +57,9 @@ test.each([
 
     const other = await danu(["sft", "--out", out, "--resume", "--learning-rate", "1"]);
     expect(other.stderr).toContain("learningRate.peak: expected 0.003 as when the run began, got 1");
+    await putModel(folder, "base", 2);
+    const changed = await danu(["sft", "--out", out, "--resume"]);
+    expect(changed.stderr).toContain("expected the weights that the run began with");
     const runs = await danu(["runs", folder, "--json"]);
     expect(JSON.parse(runs.stdout)).toMatchObject([
       { folder: out, command: "sft", step: 12, steps: 12, complete: true },

@@ -68,6 +68,6 @@ export type { PackedPosition, PackedSampler, PackedSamplerOptions, PackedSetting
 export { createPairSampler, pairMicroBatches } from "./packing/pair-sampler.ts";
 export type { PairPosition, PairSampler, PairSamplerOptions, PairSettings } from "./packing/pair-sampler.ts";
 
-export type { TrainingEncoding } from "./training/encode-example.ts";
+export type { TrainingEncoding, TrainingSequence } from "./training/encode-example.ts";
 export { readTrainingChats, type TrainingChat } from "./training/read-training-chats.ts";
 export { readTrainingPairs, type TrainingPair } from "./training/read-training-pairs.ts";

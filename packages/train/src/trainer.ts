@@ -157,12 +157,17 @@ export class Trainer<P, B> implements Disposable {
     differentiate: (loss: (params: P, batch: B, scale: number) => Tensor) => R,
   ): { readonly result: R; readonly metrics: Readonly<Record<string, Tensor>> } {
     let metrics: Readonly<Record<string, Tensor>> = {};
-    const result = differentiate((params, batch, scale) => {
-      const value = measured(this.#options.loss(params, batch, scale));
-      metrics = keep(value.metrics);
-      return value.loss;
-    });
-    return { result, metrics };
+    try {
+      const result = differentiate((params, batch, scale) => {
+        const value = measured(this.#options.loss(params, batch, scale));
+        metrics = keep(value.metrics);
+        return value.loss;
+      });
+      return { result, metrics };
+    } catch (error) {
+      disposeTree(metrics);
+      throw error;
+    }
   }
 }
 

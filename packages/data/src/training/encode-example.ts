@@ -1,11 +1,12 @@
 import type { ChatTemplate } from "../chat/chat-template.ts";
 import type { ChatTokenizer } from "../chat/chat-tokenizer.ts";
-import { encodeChat, type EncodedChat } from "../chat/encode-chat.ts";
+import { encodeChat } from "../chat/encode-chat.ts";
 import type { ChatMessage } from "../chat/messages.ts";
-import { truncateChat } from "../chat/truncate-chat.ts";
+import { truncateChat, type ChatCut } from "../chat/truncate-chat.ts";
 import type { ChangedAnswers } from "../chat/turns.ts";
 import { RowProblem } from "../conversations/fields.ts";
 import { DataError, type DataErrorCode } from "../data-error.ts";
+import type { TrainingExample } from "../packing/pack-rows.ts";
 
 /** How messages become tokens to train on. */
 export interface TrainingEncoding {
@@ -15,6 +16,14 @@ export interface TrainingEncoding {
   readonly maxLength: number;
   /** Of answers that the template writes differently later; see `encodeChat`. `error` by default: a bad row. */
   readonly changedAnswers?: ChangedAnswers;
+}
+
+/** A sequence of tokens to train on: no more of it than training needs, since all are held in memory. */
+export interface TrainingSequence extends TrainingExample {
+  /** Number of ones in `trained`. */
+  readonly trainedTokens: number;
+  /** What `maxLength` cut off. */
+  readonly cut: ChatCut;
 }
 
 /** Errors that are the fault of one conversation, not of the template or the settings. */
@@ -36,7 +45,7 @@ export function encodeExample(
   tools: readonly unknown[] | undefined,
   { tokenizer, template, maxLength, changedAnswers = "error" }: TrainingEncoding,
   name: string,
-): EncodedChat {
+): TrainingSequence {
   const weighted = messages.map((message, i) => (i < given ? { ...message, lossWeight: 0 } : message));
   const chat = asRowProblem(() =>
     encodeChat(tokenizer, template, weighted, {
@@ -53,7 +62,15 @@ export function encodeExample(
         "train with longer sequences or shorten it",
     );
   }
-  return truncateChat(chat, tokenizer.bosId, { maxLength });
+  const { ids, trained, trainedTokens, cut } = truncateChat(chat, tokenizer.bosId, { maxLength });
+  return { ids, trained, trainedTokens, cut };
+}
+
+/** @throws RowProblem when two sequences that should differ are the same within `maxLength` */
+export function checkDiffer(chosen: EncodedChat, rejected: EncodedChat, maxLength: number): void {
+  const { ids } = chosen;
+  if (ids.length !== rejected.ids.length || ids.some((id, i) => id !== rejected.ids[i])) return;
+  throw new RowProblem(`chosen and rejected are the same in their first ${maxLength} tokens; train with longer sequences`);
 }
 
 function asRowProblem<T>(action: () => T): T {

@@ -1,13 +1,12 @@
-import type { EncodedChat } from "../chat/encode-chat.ts";
 import type { Conversation, Origin } from "../conversations/conversation.ts";
 import type { ExampleKind, ExampleOptions } from "../conversations/example-options.ts";
 import { conversations } from "../conversations/read-conversations.ts";
 import { readExamples } from "../conversations/read-examples.ts";
-import { encodeExample, type TrainingEncoding } from "./encode-example.ts";
+import { encodeExample, type TrainingEncoding, type TrainingSequence } from "./encode-example.ts";
 
 /** A conversation as supervised fine-tuning takes it. */
 export interface TrainingChat {
-  readonly chat: EncodedChat;
+  readonly chat: TrainingSequence;
   /** What a split keeps together; see `isHeldOut`. */
   readonly group: string;
 }

@@ -1,16 +1,14 @@
-import type { EncodedChat } from "../chat/encode-chat.ts";
 import type { ChatMessage } from "../chat/messages.ts";
 import type { Origin, Preference } from "../conversations/conversation.ts";
 import type { ExampleKind, ExampleOptions } from "../conversations/example-options.ts";
-import { RowProblem } from "../conversations/fields.ts";
 import { readExamples } from "../conversations/read-examples.ts";
 import { preferences } from "../conversations/read-preferences.ts";
-import { encodeExample, type TrainingEncoding } from "./encode-example.ts";
+import { checkDiffer, encodeExample, type TrainingEncoding, type TrainingSequence } from "./encode-example.ts";
 
 /** A pair as preference tuning takes it: in both, the answers that follow the prompt are trained. */
 export interface TrainingPair {
-  readonly chosen: EncodedChat;
-  readonly rejected: EncodedChat;
+  readonly chosen: TrainingSequence;
+  readonly rejected: TrainingSequence;
   /** What a split keeps together; see `isHeldOut`. */
   readonly group: string;
 }
@@ -28,22 +26,15 @@ export function readTrainingPairs(
     finish: (example, system) => {
       const finished = preferences.finish(example, system);
       const { prompt, tools } = finished;
-      const side = (name: "chosen" | "rejected"): EncodedChat => {
+      const side = (name: "chosen" | "rejected"): TrainingSequence => {
         const messages: readonly ChatMessage[] = [...prompt, ...finished[name]];
         return encodeExample(messages, prompt.length, tools, encoding, name);
       };
       const [chosen, rejected] = [side("chosen"), side("rejected")];
-      if (sameIds(chosen.ids, rejected.ids)) {
-        const length = `their first ${encoding.maxLength} tokens`;
-        throw new RowProblem(`chosen and rejected are the same in ${length}; train with longer sequences`);
-      }
+      checkDiffer(chosen, rejected, encoding.maxLength);
       return { chosen, rejected, group: preferences.group(finished) };
     },
     group: ({ group }) => group,
   };
   return readExamples(paths, options, kind);
-}
-
-function sameIds(a: Int32Array, b: Int32Array): boolean {
-  return a.length === b.length && a.every((id, i) => id === b[i]);
 }

@@ -12,7 +12,7 @@ import { answerLogProbabilities, uploadPairs, type PairPacking, type PairTensors
 import { openReference, type ReferenceModel } from "./reference.ts";
 import { referenceTables } from "./reference-table.ts";
 import { lengthOf, scheduleOf, sharePassed } from "./sft-parts.ts";
-import { loadTunedModel, saveForCheckpoint, type TunedModel, type TunedParameters } from "./tuned-model.ts";
+import { loadTunedModel, saveForCheckpoint, withModel, type TunedModel, type TunedParameters } from "./tuned-model.ts";
 
 /** What preference tuning works with. */
 export interface DpoParts extends RunParts<PairTensors> {
@@ -31,10 +31,10 @@ export async function buildDpoParts(
   const { sequenceLength, microBatchTokens, pairsPerBatch, seed } = recipe;
   const { needs } = preferenceObjective(recipe.losses);
   const examples = await readPairs(options);
-  const order = createPairSampler({
+  const order = await withModel(createPairSampler({
     examples: examples.train, pairsPerStep: pairsPerBatch, tokensPerMicroBatch: microBatchTokens,
     length: lengthOf(recipe), seed,
-  });
+  }), recipe.model);
   const learningRate = scheduleOf(recipe, order.steps);
   const packing = { mismatched: needs.klEstimate, maxLength: sequenceLength };
   const [train, validation] = [{ ...packing, examples: examples.train }, { ...packing, examples: examples.validation }];

@@ -1,4 +1,4 @@
-import type { EncodedChat } from "@danu/data";
+import type { TrainingSequence } from "@danu/data";
 import { generate, type AdaptedParameters, type Decoder } from "@danu/model";
 import type { Sample } from "@danu/train";
 
@@ -9,7 +9,7 @@ const mostTokens = 200;
 
 /** The model's own answer to the first prompt of a conversation, its best token every time. */
 export async function answerSample(
-  decoder: Decoder, weights: AdaptedParameters, { tokenizer: { tokenizer }, template }: TuningSource, chat: EncodedChat,
+  decoder: Decoder, weights: AdaptedParameters, { tokenizer: { tokenizer }, template }: TuningSource, chat: TrainingSequence,
 ): Promise<Sample> {
   const prompt = chat.ids.subarray(0, chat.trained.indexOf(1, 1));
   const maxTokens = Math.min(mostTokens, decoder.positions - prompt.length);

@@ -11,7 +11,7 @@ import { releaseBatches, toDecoderBatch, uploadEach, type DecoderBatch } from ".
 import type { RunParts } from "../run-parts.ts";
 import { embeddingNoise } from "./embedding-noise.ts";
 import { readChats, type Examples, type ExamplesOptions } from "./examples.ts";
-import { loadTunedModel, saveForCheckpoint, type TunedModel, type TunedParameters } from "./tuned-model.ts";
+import { loadTunedModel, saveForCheckpoint, withModel, type TunedModel, type TunedParameters } from "./tuned-model.ts";
 
 /** A micro-batch of conversations on a device. */
 export interface ChatBatch extends DecoderBatch {
@@ -38,10 +38,10 @@ export async function buildSftParts(
   const { padId, eosId } = source.tokenizer.tokenizer;
   const examples = await readChats(options);
   const packing = { sequenceLength, padId: padId < 0 ? eosId : padId };
-  const order = createPackedSampler({
+  const order = await withModel(createPackedSampler({
     ...packing, examples: examples.train.map(({ chat }) => chat), rowsPerStep: tokensPerBatch / sequenceLength,
     length: lengthOf(recipe), seed,
-  });
+  }), recipe.model);
   const learningRate = scheduleOf(recipe, order.steps);
   const model = await loadTunedModel(device, recipe, source.config);
   const trainer = sftTrainer(recipe, model);

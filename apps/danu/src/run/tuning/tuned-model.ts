@@ -1,11 +1,15 @@
+import { createHash } from "node:crypto";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 
+import { hashFile, type StepOrder } from "@danu/data";
 import {
   adapt, Decoder, initializeLora, loadParameters, mergeLora, openModelFolder, writeAdapter,
   type AdaptedParameters, type DecoderConfig, type DecoderParameters, type LoraConfig, type LoraParameters,
 } from "@danu/model";
 import { disposeTree, type Device, type DType } from "@danu/tensor";
 
+import { InputError } from "../../cli/errors.ts";
 import { saveModel } from "../../model/save-model.ts";
 import type { TuningRecipe } from "../../recipe/tuning.ts";
 import type { TuningSource } from "./source.ts";
@@ -54,6 +58,30 @@ export async function loadTunedModel(device: Device, recipe: TuningRecipe, confi
 export async function loadWeights(device: Device, path: string, dtype: DType): Promise<DecoderParameters> {
   await using folder = await openModelFolder(path);
   return await loadParameters(device, folder.weights, folder.config, dtype);
+}
+
+/** SHA-256 of the weights of a model folder. @throws DataError when a file cannot be read */
+async function weightsHash(path: string): Promise<string> {
+  const names = (await readdir(path)).filter((name) => name.endsWith(".safetensors")).sort();
+  const hash = createHash("sha256");
+  for (const name of names) hash.update(await hashFile(join(path, name)));
+  return hash.digest("hex");
+}
+
+/** An order of steps that goes on with the model only that it began with.
+ *  @param path the model folder  @throws DataError when a file of it cannot be read */
+export async function withModel<S extends Readonly<Record<string, number | string>>, O extends StepOrder<S>>(
+  order: O, path: string,
+): Promise<O> {
+  const model = await weightsHash(path);
+  return {
+    ...order,
+    stateAt: (step) => ({ ...order.stateAt(step), model }),
+    stepOf: (state) => {
+      if (state["model"] === model) return order.stepOf(state);
+      throw new InputError(`${path}: expected the weights that the run began with, they were changed; bring them back`);
+    },
+  };
 }
 
 /** Where what was trained is written. */
