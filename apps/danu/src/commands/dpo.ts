@@ -8,6 +8,7 @@ import { UsageError } from "../cli/errors.ts";
 import type { FlagValues } from "../cli/flags.ts";
 import { Reporter } from "../cli/reporter.ts";
 import { dropUndefined, layerRecipes } from "../recipe/layers.ts";
+import { recipeFlag, runFolderFlags } from "../recipe/run-flags.ts";
 import { checkDpoRecipe } from "../recipe/schema.ts";
 import { formatHelp, tuningFlags, tuningFromFile, tuningFromFlags } from "../recipe/tuning-flags.ts";
 import { pairLosses, type DpoLayer } from "../recipe/tuning.ts";
@@ -33,13 +34,10 @@ export const command: Command = defineCommand({
     + `without it. Formats: ${formatHelp("readPreferences")}. Losses: ${Object.values(preferenceLosses)
       .map(({ name, summary }) => `${name}, ${summary}`).join(" ")}`,
   flags: {
-    recipe: { type: "text", value: "FILE", help: "recipe, JSON; its paths are relative to the file" },
+    ...recipeFlag,
     ...tuningFlags,
     ...lossFlags,
-    out: {
-      type: "text", value: "DIR", required: true, help: "run folder: checkpoints, metrics.jsonl, report.html, model",
-    },
-    resume: { type: "boolean", help: "go on from the newest checkpoint in the run folder" },
+    ...runFolderFlags,
     ...deviceFlags,
   },
   examples: [

@@ -7,6 +7,7 @@ import { Reporter } from "../cli/reporter.ts";
 import { exitCodeOf, reportRun } from "../run/finish.ts";
 import { pretrain } from "../run/pretrain.ts";
 import { recipeFlags, recipeFromFlags, recipeFromFile } from "../recipe/flags.ts";
+import { recipeFlag, runFolderFlags } from "../recipe/run-flags.ts";
 import { layerRecipes } from "../recipe/layers.ts";
 
 export const command: Command = defineCommand({
@@ -14,12 +15,9 @@ export const command: Command = defineCommand({
   description: "Trains a model on text from the start. A recipe file decides what is computed, flags override it, and "
     + "the resolved recipe is kept in the run folder.",
   flags: {
-    recipe: { type: "text", value: "FILE", help: "recipe, JSON; its paths are relative to the file" },
+    ...recipeFlag,
     ...recipeFlags,
-    out: {
-      type: "text", value: "DIR", required: true, help: "run folder: checkpoints, metrics.jsonl, report.html, model",
-    },
-    resume: { type: "boolean", help: "go on from the newest checkpoint in the run folder" },
+    ...runFolderFlags,
     ...deviceFlags,
   },
   examples: [

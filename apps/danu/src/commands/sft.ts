@@ -5,6 +5,7 @@ import { deviceFlags, openDevice } from "../cli/device.ts";
 import { UsageError } from "../cli/errors.ts";
 import { Reporter } from "../cli/reporter.ts";
 import { dropUndefined, layerRecipes } from "../recipe/layers.ts";
+import { recipeFlag, runFolderFlags } from "../recipe/run-flags.ts";
 import { checkSftRecipe } from "../recipe/schema.ts";
 import { formatHelp, tuningFlags, tuningFromFile, tuningFromFlags } from "../recipe/tuning-flags.ts";
 import type { SftLayer } from "../recipe/tuning.ts";
@@ -17,14 +18,11 @@ export const command: Command = defineCommand({
     + "is trained, or with a flag of --lora an adapter. The chat template is the model folder's, or Danube's where it "
     + `has none. Formats: ${formatHelp("readConversations")}.`,
   flags: {
-    recipe: { type: "text", value: "FILE", help: "recipe, JSON; its paths are relative to the file" },
+    ...recipeFlag,
     ...tuningFlags,
     tokensPerBatch: { type: "integer", value: "N", min: 1, help: "tokens of a step (default 8 rows)" },
     neftuneAlpha: { type: "number", value: "X", min: 0, help: "noise on the embeddings, NEFTune; often 5 (default 0)" },
-    out: {
-      type: "text", value: "DIR", required: true, help: "run folder: checkpoints, metrics.jsonl, report.html, model",
-    },
-    resume: { type: "boolean", help: "go on from the newest checkpoint in the run folder" },
+    ...runFolderFlags,
     ...deviceFlags,
   },
   examples: [

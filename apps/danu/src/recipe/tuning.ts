@@ -77,7 +77,8 @@ export interface DpoRecipe extends TuningRecipe {
   readonly command: "dpo";
   /** Pairs of an optimizer step. */
   readonly pairsPerBatch: number;
-  /** The weighted sum of these is minimised. */
+  /** The weighted sum of these is minimised. Those that look at pairs together (`aot`, `kto`, and the supervised part of
+   *  `sft`, `orpo` and `cpo`) see a micro-batch at a time. */
   readonly losses: readonly LossTerm[];
   readonly reference: {
     /** Folder of a frozen second model; null for the model itself as it was at the start. */
