@@ -8,13 +8,12 @@ export type Outcome = "malformed" | "passed over" | "dropped" | "truncated";
 export interface Finding extends Origin {
   readonly outcome: Outcome;
   readonly reason: string;
-  /** Numbers of this one, where the reason is shared by many. */
-  readonly detail?: string;
 }
 
 /** How often a reason was found. */
 export interface FindingCount {
   readonly outcome: Outcome;
+  /** With … for numbers that differ. */
   readonly reason: string;
   readonly count: number;
   /** Where it was found first. */
@@ -24,7 +23,7 @@ export interface FindingCount {
 /** Most findings kept of an outcome, reasons told apart in all, and places named of a reason. */
 const [kept, reasons, places] = [100, 200, 3];
 
-/** Counts findings by reason and keeps the first of each outcome. */
+/** Counts findings by reason, whatever the numbers in it, and keeps the first of each outcome. */
 export class FindingLog {
   readonly #counts = new Map<string, FindingCount>();
   readonly #found = new Map<Outcome, Finding[]>();
@@ -34,13 +33,16 @@ export class FindingLog {
     const found = this.#found.get(outcome) ?? [];
     this.#found.set(outcome, found);
     if (found.length < kept) found.push(finding);
-    const isNew = !this.#counts.has(`${outcome}\n${finding.reason}`);
-    const reason = isNew && this.#counts.size >= reasons ? "other reasons" : finding.reason;
-    const key = `${outcome}\n${reason}`;
-    const { count, first } = this.#counts.get(key) ?? { count: 0, first: [] };
-    const place = { source: finding.source, line: finding.line };
+    const general = finding.reason.replaceAll(/\d+/g, "…");
+    const isOther = !this.#counts.has(`${outcome}\n${general}`) && this.#counts.size >= reasons;
+    const shared = isOther ? "other reasons" : general;
+    const key = `${outcome}\n${shared}`;
+    const { count, first, reason } = this.#counts.get(key) ?? { count: 0, first: [], reason: finding.reason };
     this.#counts.set(key, {
-      outcome, reason, count: count + 1, first: first.length < places ? [...first, place] : first,
+      outcome,
+      reason: isOther || reason !== finding.reason ? shared : reason,
+      count: count + 1,
+      first: first.length < places ? [...first, { source: finding.source, line: finding.line }] : first,
     });
   }
 

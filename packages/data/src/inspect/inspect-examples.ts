@@ -1,10 +1,9 @@
 import type { ChatTemplate } from "../chat/chat-template.ts";
 import type { ChatTokenizer } from "../chat/chat-tokenizer.ts";
-import { encodeChat, type EncodedChat } from "../chat/encode-chat.ts";
-import type { ChatMessage } from "../chat/messages.ts";
 import type { Origin } from "../conversations/conversation.ts";
 import type { ExampleOptions } from "../conversations/example-options.ts";
-import { DataError } from "../data-error.ts";
+import { RowProblem } from "../conversations/fields.ts";
+import { checkDiffer, encodeExample, type TrainingSequence } from "../training/encode-example.ts";
 import { FindingLog, type Finding, type FindingCount } from "./findings.ts";
 import { LengthHistogram, type LengthStatistics } from "./length-histogram.ts";
 import { readSequences, type NamedSequence } from "./read-sequences.ts";
@@ -36,7 +35,7 @@ export interface SequenceStatistics extends LengthStatistics {
 /** A sequence as training sees it. */
 export interface ShownSequence {
   readonly name: string;
-  readonly chat: EncodedChat;
+  readonly chat: TrainingSequence;
 }
 
 /** An example to be shown, with its sequences: one, or chosen and rejected. */
@@ -166,41 +165,23 @@ class Inspection {
 
   /** The sequences as training would see them; null, with the reason logged, where it would see none. */
   #encode(sequences: readonly NamedSequence[], origin: Origin): ShownSequence[] | null {
-    const shown: ShownSequence[] = [];
-    for (const { name, messages, promptMessages } of sequences) {
-      const chat = this.#encodeOne(messages, promptMessages, origin);
-      if (chat === null) return null;
-      if (chat.trainedTokens === 0) {
-        const which = sequences.length === 1 ? "" : `${name}: `;
-        const reason = chat.cut.trainedTokens > 0
-          ? `${which}everything to be trained lies beyond the greatest length`
-          : `${which}nothing in it is to be trained`;
-        this.#log.add({ ...origin, outcome: "dropped", reason });
-        return null;
-      }
-      shown.push({ name, chat });
-    }
-    const [chosen, rejected] = shown;
-    if (rejected !== undefined && sameIds(chosen!.chat.ids, rejected.chat.ids)) {
-      this.#log.add({ ...origin, outcome: "dropped", reason: "chosen and rejected are the same once they are cut" });
-      return null;
-    }
-    return shown;
-  }
-
-  #encodeOne(messages: readonly ChatMessage[], promptMessages: number, origin: Origin): EncodedChat | null {
-    const { tokenizer, template, maxLength } = this.#options;
-    const weighted = messages.map((message, i) => (i < promptMessages ? { ...message, lossWeight: 0 } : message));
+    const { tokenizer, template, maxLength = Number.MAX_SAFE_INTEGER } = this.#options;
+    const encoding = { tokenizer, template, maxLength };
     try {
-      return encodeChat(tokenizer, template, weighted, maxLength === undefined ? {} : { maxLength });
+      const shown = sequences.map(({ name, messages, promptMessages, tools }) => (
+        { name, chat: encodeExample(messages, promptMessages, tools, encoding, name) }
+      ));
+      const [chosen, rejected] = shown;
+      if (rejected !== undefined) checkDiffer(chosen!.chat, rejected.chat, maxLength);
+      return shown;
     } catch (error) {
-      if (!(error instanceof DataError)) throw error;
+      if (!(error instanceof RowProblem)) throw error;
       this.#log.add({ ...origin, outcome: "dropped", reason: error.message });
       return null;
     }
   }
 
-  #countSequence(name: string, { ids, trainedTokens, cut }: EncodedChat, origin: Origin): void {
+  #countSequence(name: string, { ids, trainedTokens, cut }: TrainingSequence, origin: Origin): void {
     const none = { histogram: new LengthHistogram(), trainedTokens: 0, truncated: 0, cutTokens: 0, cutTrainedTokens: 0 };
     const counts = this.#sequences.get(name) ?? none;
     this.#sequences.set(name, counts);
@@ -210,8 +191,8 @@ class Inspection {
     counts.truncated++;
     counts.cutTokens += cut.tokens;
     counts.cutTrainedTokens += cut.trainedTokens;
-    const detail = `${ids.length + cut.tokens} tokens, of which ${cut.tokens} are cut, ${cut.trainedTokens} of them trained`;
-    this.#log.add({ ...origin, outcome: "truncated", reason: `${name}: longer than the greatest length`, detail });
+    const reason = `${name}: ${ids.length + cut.tokens} tokens, of which ${cut.tokens} are cut, ${cut.trainedTokens} of them trained`;
+    this.#log.add({ ...origin, outcome: "truncated", reason });
   }
 }
 
@@ -221,8 +202,4 @@ function sharedTokens(sequences: readonly ShownSequence[]): number {
   const [a, b] = [first!.chat.ids, second.chat.ids];
   const differs = a.findIndex((id, i) => id !== b[i]);
   return differs === -1 ? a.length : differs;
-}
-
-function sameIds(a: Int32Array, b: Int32Array): boolean {
-  return a.length === b.length && a.every((id, i) => id === b[i]);
 }

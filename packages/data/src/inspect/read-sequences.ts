@@ -13,6 +13,8 @@ export interface NamedSequence {
   readonly messages: readonly ChatMessage[];
   /** Messages at its beginning that are given, so that no answer among them is trained. */
   readonly promptMessages: number;
+  /** Functions that the template is told of. */
+  readonly tools: readonly unknown[] | undefined;
 }
 
 /** What an example trains on. */
@@ -27,21 +29,23 @@ export async function* readSequences(
   options: ExampleOptions,
 ): AsyncGenerator<ExampleSequences, void, undefined> {
   if (kind === "conversations") {
-    for await (const { source, line, messages } of readConversations(paths, options)) {
-      yield { source, line, sequences: [{ name: "conversation", messages, promptMessages: 0 }] };
+    for await (const { source, line, messages, tools } of readConversations(paths, options)) {
+      yield { source, line, sequences: [{ name: "conversation", messages, promptMessages: 0, tools }] };
     }
   } else if (kind === "preferences") {
-    for await (const { source, line, prompt, chosen, rejected } of readPreferences(paths, options)) {
-      const sequences = [continued("chosen", prompt, chosen), continued("rejected", prompt, rejected)];
+    for await (const { source, line, prompt, chosen, rejected, tools } of readPreferences(paths, options)) {
+      const sequences = [continued("chosen", prompt, chosen, tools), continued("rejected", prompt, rejected, tools)];
       yield { source, line, sequences };
     }
   } else {
-    for await (const { source, line, prompt, completion, label } of readLabelled(paths, options)) {
-      yield { source, line, sequences: [continued(label ? "wanted" : "unwanted", prompt, completion)] };
+    for await (const { source, line, prompt, completion, label, tools } of readLabelled(paths, options)) {
+      yield { source, line, sequences: [continued(label ? "wanted" : "unwanted", prompt, completion, tools)] };
     }
   }
 }
 
-function continued(name: string, prompt: readonly ChatMessage[], answer: readonly ChatMessage[]): NamedSequence {
-  return { name, messages: [...prompt, ...answer], promptMessages: prompt.length };
+function continued(
+  name: string, prompt: readonly ChatMessage[], answer: readonly ChatMessage[], tools: readonly unknown[] | undefined,
+): NamedSequence {
+  return { name, messages: [...prompt, ...answer], promptMessages: prompt.length, tools };
 }

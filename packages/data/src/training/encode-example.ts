@@ -67,7 +67,7 @@ export function encodeExample(
 }
 
 /** @throws RowProblem when two sequences that should differ are the same within `maxLength` */
-export function checkDiffer(chosen: EncodedChat, rejected: EncodedChat, maxLength: number): void {
+export function checkDiffer(chosen: TrainingSequence, rejected: TrainingSequence, maxLength: number): void {
   const { ids } = chosen;
   if (ids.length !== rejected.ids.length || ids.some((id, i) => id !== rejected.ids[i])) return;
   throw new RowProblem(`chosen and rejected are the same in their first ${maxLength} tokens; train with longer sequences`);
