@@ -43,13 +43,13 @@ export function uploadEach<B>(count: number, upload: (i: number) => B): B[] {
 }
 
 /** Batches on the device one after another, each freed when the next is asked for. */
-export function* uploaded(device: Device, batches: Iterable<Batch>): Generator<DecoderBatch, void, undefined> {
+export function* uploaded<T, B>(batches: Iterable<T>, upload: (batch: T) => B): Generator<B, void, undefined> {
   for (const batch of batches) {
-    const held = toDecoderBatch(device, batch);
+    const held = upload(batch);
     try {
       yield held;
     } finally {
-      releaseBatches([held]);
+      disposeTree(held);
     }
   }
 }

@@ -86,15 +86,13 @@ function validation(
       (function* batches() {
         for (const stream of streams) {
           const sequenceLength = Math.min(T, stream.tokens - 1);
-          yield* uploaded(
-            device,
-            sequentialBatches(stream, {
-              sequenceLength,
-              rows: Math.max(1, Math.floor(recipe.microBatchTokens / sequenceLength)),
-              documentMask: recipe.documentMask,
-              maxRows: Math.max(1, Math.floor(each / sequenceLength)),
-            }),
-          );
+          const batches = sequentialBatches(stream, {
+            sequenceLength,
+            rows: Math.max(1, Math.floor(recipe.microBatchTokens / sequenceLength)),
+            documentMask: recipe.documentMask,
+            maxRows: Math.max(1, Math.floor(each / sequenceLength)),
+          });
+          yield* uploaded(batches, (batch) => toDecoderBatch(device, batch));
         }
       })(),
     );

@@ -5,13 +5,13 @@ import { mul, scope, slice, sum, type Device, type Tensor } from "@danu/tensor";
 import { Trainer } from "@danu/train";
 
 import type { DpoRecipe } from "../../recipe/tuning.ts";
-import { releaseBatches, uploadEach } from "../decoder-batch.ts";
+import { releaseBatches, uploaded, uploadEach } from "../decoder-batch.ts";
 import type { RunParts } from "../run-parts.ts";
 import { readPairs, type Examples, type ExamplesOptions } from "./examples.ts";
-import { answerLogProbabilities, uploadPairs, type PairPacking, type PairTensors } from "./pair-batch.ts";
+import { answerLogProbabilities, uploadPairs, type PairTensors } from "./pair-batch.ts";
+import { lengthOf, scheduleOf, shareOfWork } from "./plan.ts";
 import { openReference, type ReferenceModel } from "./reference.ts";
-import { referenceTables } from "./reference-table.ts";
-import { lengthOf, scheduleOf, sharePassed } from "./sft-parts.ts";
+import { referenceTables, type ReferenceTables } from "./reference-table.ts";
 import { loadTunedModel, saveForCheckpoint, withModel, type TunedModel, type TunedParameters } from "./tuned-model.ts";
 
 /** What preference tuning works with. */
@@ -46,42 +46,36 @@ export async function buildDpoParts(
     const start = model.frozen ?? model.weights(trainer.compute, null);
     reference = await openReference(device, recipe, source, { decoder: model.decoder, weights: start });
   }
-  let tables: Awaited<ReturnType<typeof referenceTables>> | null = null;
+  let tables: ReferenceTables | null = null;
   if (reference !== null && recipe.reference.precompute) {
     const parts = {
       train: { packing: train, microBatches: order.all }, validation: { packing: validation, microBatches: held },
     };
-    const { folder, reporter, signal } = options;
-    const key = JSON.stringify([order.stateAt(0), recipe.reference, recipe.model, recipe.dtype]);
-    tables = await referenceTables(parts, { device, reference, folder, key, reporter, signal });
+    const key = JSON.stringify([order.stateAt(0), recipe.reference, recipe.dtype]);
+    tables = await referenceTables(parts, { ...options, device, reference, key });
     reference[Symbol.dispose]();
     reference = null;
   }
-  const upload = (part: PairPacking, name: string, indices: readonly number[], randomSeed: number | null): PairTensors => (
-    uploadPairs(device, part, indices, { reference: tables?.get(name)!.of(indices) ?? null, randomSeed })
+  const upload = (part: "train" | "validation", indices: readonly number[], randomSeed: number | null): PairTensors => (
+    uploadPairs(device, part === "train" ? train : validation, indices, {
+      reference: tables === null ? null : tables[part].of(indices), randomSeed,
+    })
   );
-  const passes = sharePassed(recipe) + (reference === null ? 0 : 1 / 3);
+  const passes = shareOfWork(recipe) + (reference === null ? 0 : 1 / 3);
   return {
     model, trainer, order, examples, learningRate, releaseBatches,
     batchesAt: (step) => {
       const microBatches = order.microBatches(step);
       return uploadEach(microBatches.length, (i) => (
-        upload(train, "train", microBatches[i]!, keyOf("passes", seed, step, i)[0]!)
+        upload("train", microBatches[i]!, keyOf("passes", seed, step, i)[0]!)
       ));
     },
     tokensIn: (batch) => batch.tokens,
     stageAt: (step) => ({ sequenceLength, microBatches: order.microBatches(step).length }),
     flopsPerToken: () => flopsPerToken(source.config, meanLength(examples.train)) * passes,
-    validate: held.length === 0 ? null : () => trainer.evaluate((function* batches() {
-      for (const indices of held) {
-        const batch = upload(validation, "validation", indices, null);
-        try {
-          yield batch;
-        } finally {
-          releaseBatches([batch]);
-        }
-      }
-    })()),
+    validate: held.length === 0 ? null : () => trainer.evaluate(
+      uploaded(held, (indices) => upload("validation", indices, null)),
+    ),
     writeWeights: (folder) => saveForCheckpoint(folder, recipe, source, trainer.params, files),
     [Symbol.dispose]: () => {
       trainer[Symbol.dispose]();

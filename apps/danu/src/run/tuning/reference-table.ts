@@ -10,7 +10,7 @@ import { uploadPairs, type PairPacking } from "./pair-batch.ts";
 import type { ReferenceModel } from "./reference.ts";
 
 /** What a reference says of pairs, once and for all. */
-export class ReferenceTable {
+class ReferenceTable {
   /** Of every pair the values of its answers, `[pairs, answers]`. */
   readonly values: Float32Array;
   readonly #answers: number;
@@ -30,13 +30,16 @@ export class ReferenceTable {
 }
 
 /** Pairs whose reference is computed, in the micro-batches in which they will be trained. */
-export interface TablePart {
+interface TablePart {
   readonly packing: PairPacking;
   readonly microBatches: readonly (readonly number[])[];
 }
 
+/** Tables of the pairs that are trained on, and of those held out. */
+export type ReferenceTables = Readonly<Record<"train" | "validation", ReferenceTable>>;
+
 /** What the tables of a run are computed with. */
-export interface TableOptions {
+interface TableOptions {
   readonly device: Device;
   readonly reference: ReferenceModel;
   /** The run folder. */
@@ -56,14 +59,13 @@ export function tableFile(folder: string): string {
  *  through the model as it does in training, so that the bits are those of computing it there.
  *  @throws FileError, SafetensorsError; the reason of the signal */
 export async function referenceTables(
-  parts: Readonly<Record<string, TablePart>>, options: TableOptions,
-): Promise<ReadonlyMap<string, ReferenceTable>> {
+  parts: Readonly<Record<keyof ReferenceTables, TablePart>>, options: TableOptions,
+): Promise<ReferenceTables> {
   const path = tableFile(options.folder);
   const kept = await readTables(path, parts, options.key);
   if (kept !== null) return kept;
-  const tables = new Map<string, ReferenceTable>();
-  for (const [name, part] of Object.entries(parts)) tables.set(name, await compute(part, options));
-  const tensors = [...tables].map(([name, { values }]) => ({
+  const tables = { train: await compute(parts.train, options), validation: await compute(parts.validation, options) };
+  const tensors = Object.entries(tables).map(([name, { values }]) => ({
     name, dtype: "F32" as const, shape: [values.length], read: () => encode("f32", values),
   }));
   await writeSafetensors(path, tensors, { metadata: { format: "pt", key: options.key } });
@@ -91,17 +93,15 @@ async function compute(
 }
 
 async function readTables(
-  path: string, parts: Readonly<Record<string, TablePart>>, key: string,
-): Promise<ReadonlyMap<string, ReferenceTable> | null> {
+  path: string, parts: Readonly<Record<keyof ReferenceTables, TablePart>>, key: string,
+): Promise<ReferenceTables | null> {
   if (!existsSync(path)) return null;
   await using file = await openSafetensors(path);
   if (file.metadata["key"] !== key) return null;
-  const tables = new Map<string, ReferenceTable>();
-  for (const [name, { packing }] of Object.entries(parts)) {
-    const values = decode("f32", await file.read(name)) as Float32Array;
-    tables.set(name, new ReferenceTable(values, answersOf(packing)));
-  }
-  return tables;
+  const table = async (name: keyof ReferenceTables): Promise<ReferenceTable> => (
+    new ReferenceTable(decode("f32", await file.read(name)) as Float32Array, answersOf(parts[name].packing))
+  );
+  return { train: await table("train"), validation: await table("validation") };
 }
 
 function answersOf({ mismatched }: PairPacking): number {

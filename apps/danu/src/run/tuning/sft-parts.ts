@@ -2,15 +2,15 @@ import {
   createPackedSampler, keyOf, packedBatches, type Batch, type PackedSampler, type TrainingChat,
 } from "@danu/data";
 import { flopsPerToken } from "@danu/model";
-import { schedule } from "@danu/optim";
 import { scope, type Device } from "@danu/tensor";
 import { Trainer } from "@danu/train";
 
-import type { SftRecipe, TuningRecipe } from "../../recipe/tuning.ts";
-import { releaseBatches, toDecoderBatch, uploadEach, type DecoderBatch } from "../decoder-batch.ts";
+import type { SftRecipe } from "../../recipe/tuning.ts";
+import { releaseBatches, toDecoderBatch, uploaded, uploadEach, type DecoderBatch } from "../decoder-batch.ts";
 import type { RunParts } from "../run-parts.ts";
 import { embeddingNoise } from "./embedding-noise.ts";
 import { readChats, type Examples, type ExamplesOptions } from "./examples.ts";
+import { lengthOf, scheduleOf, shareOfWork } from "./plan.ts";
 import { loadTunedModel, saveForCheckpoint, withModel, type TunedModel, type TunedParameters } from "./tuned-model.ts";
 
 /** A micro-batch of conversations on a device. */
@@ -57,9 +57,9 @@ export async function buildSftParts(
     }),
     tokensIn: (batch) => batch.tokens,
     stageAt: () => ({ sequenceLength, microBatches }),
-    flopsPerToken: () => flopsPerToken(source.config, sequenceLength) * sharePassed(recipe),
+    flopsPerToken: () => flopsPerToken(source.config, sequenceLength) * shareOfWork(recipe),
     validate: validation.length === 0 ? null : () => trainer.evaluate(
-      heldOut(device, packedBatches(validation, { ...packing, rows })),
+      uploaded(packedBatches(validation, { ...packing, rows }), (host) => uploadChats(device, host, null)),
     ),
     writeWeights: (folder) => saveForCheckpoint(folder, recipe, source, trainer.params, files),
     [Symbol.dispose]: () => {
@@ -93,30 +93,4 @@ export function sftTrainer(
 /** Copies packed conversations to a device. @param randomSeed of dropout and noise; null outside of training */
 export function uploadChats(device: Device, host: Batch, randomSeed: number | null): ChatBatch {
   return { ...toDecoderBatch(device, host), host, randomSeed };
-}
-
-function* heldOut(device: Device, batches: Iterable<Batch>): Generator<ChatBatch, void, undefined> {
-  for (const host of batches) {
-    const batch = uploadChats(device, host, null);
-    try {
-      yield batch;
-    } finally {
-      releaseBatches([batch]);
-    }
-  }
-}
-
-/** How long a recipe trains. */
-export function lengthOf({ epochs, steps }: TuningRecipe): { readonly epochs: number } | { readonly steps: number } {
-  return steps === null ? { epochs: epochs! } : { steps };
-}
-
-/** The learning rate of every step of a recipe. */
-export function scheduleOf({ learningRate }: TuningRecipe, steps: number): (step: number) => number {
-  return schedule({ warmup: Math.min(100, Math.ceil(steps / 20)), ...learningRate, steps });
-}
-
-/** Work of a step over that of training all weights: frozen ones need no gradients, a third of it. */
-export function sharePassed({ lora }: TuningRecipe): number {
-  return lora === null ? 1 : 2 / 3;
 }
