@@ -25,14 +25,14 @@ const examples = golden.pairs.map(({ prompt, chosen, rejected }) => (
 const devices: Record<string, () => Device> = { reference: () => referenceDevice(), cpu: () => cpuDevice() };
 
 test.each([
-  ["reference", 2], ["cpu", 1], ["cpu", 4],
-])("five steps of an adapter follow TRL and peft: %s, in %i micro-batches", async (name, microBatches) => {
+  ["reference", 2, 2], ["cpu", 1, 5], ["cpu", 4, 5],
+])("steps of an adapter follow TRL and peft: on %s, in %i micro-batches, %i steps", async (name, microBatches, steps) => {
   using device = devices[name]!();
   const { beta, learningRate, pairsPerBatch, maxGradientNorm, ...optimizer } = golden.settings;
   const model = await goldenModel(device, join(goldenTuning, "dpo/initial"));
   const recipe = { dtype: "f32" as const, losses: [{ loss: "sigmoid" as const, beta }], optimizer, maxGradientNorm };
   const trainer = dpoTrainer(recipe, model, (batch) => answerLogProbabilities(model.decoder, model.frozen!, batch));
-  for (const [step, expected] of golden.steps.entries()) {
+  for (const [step, expected] of golden.steps.slice(0, steps).entries()) {
     const each = pairsPerBatch / microBatches;
     const batches = Array.from({ length: microBatches }, (_, i) => uploadPairs(
       device, { examples, mismatched: false, maxLength: 64 },
@@ -48,14 +48,19 @@ test.each([
     }
     disposeTree(batches);
   }
-  await using folder = await openModelFolder(goldenBase);
-  const { adapter: final } = await readAdapter(device, join(goldenTuning, "dpo/final"), folder.config);
-  const found = leavesOf(trainer.params);
-  for (const [i, { path, tensor }] of leavesOf(final).entries()) {
-    expect(relativeError(await found[i]!.tensor.read(), await tensor.read()), path).toBeLessThan(1e-4);
-  }
-  disposeTree(final);
+  if (steps === golden.steps.length) await expectFinal(device, trainer.params);
   trainer[Symbol.dispose]();
   model[Symbol.dispose]();
   expect(device.liveBuffers).toBe(0);
 });
+
+/** Compares an adapter with the one that TRL ended with. */
+async function expectFinal(device: Device, params: unknown): Promise<void> {
+  await using folder = await openModelFolder(goldenBase);
+  const { adapter: final } = await readAdapter(device, join(goldenTuning, "dpo/final"), folder.config);
+  const found = leavesOf(params);
+  for (const [i, { path, tensor }] of leavesOf(final).entries()) {
+    expect(relativeError(await found[i]!.tensor.read(), await tensor.read()), path).toBeLessThan(1e-4);
+  }
+  disposeTree(final);
+}
