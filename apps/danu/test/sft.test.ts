@@ -151,6 +151,20 @@ test("a recipe file names its data beside itself, and held-out data of its own",
   });
 });
 
+test("no more is held out than is measured, and what shares a question with it is not trained", async () => {
+  await inFolder(async (folder) => {
+    await putModel(folder);
+    const data = await putChats(folder);
+    const recipe = join(folder, "recipe.json");
+    await writeFile(recipe, JSON.stringify({ model: "base", validation: { fraction: 0.5, examples: 3 }, steps: 1, sequenceLength: 32 }));
+    // Every question twice: of the three that are held out, the second time too.
+    const { code, stdout } = await danu(["sft", "--recipe", recipe, "--data", data, data, "--out", join(folder, "run")]);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`${2 * (questions.length - 3)} conversations`);
+    expect(stdout).toContain("; 3 held out");
+  });
+});
+
 // Needs the real conversations beside the repository.
 test.skipIf(noShared)("real conversations of every format go through two steps", async () => {
   await inFolder(async (folder) => {

@@ -51,11 +51,11 @@ export interface TuningRecipe {
   readonly validation: {
     /** Steps between two validations. */
     readonly every: number;
-    /** Share of the examples held out, where no paths are given. */
+    /** Share of the examples held out, until there are enough; where no paths are given. */
     readonly fraction: number;
     /** Held-out examples of their own. */
     readonly paths: readonly string[];
-    /** Most examples of one validation. */
+    /** Most examples that are held out. */
     readonly examples: number;
   };
   readonly checkpoint: { readonly every: number; readonly keep: number };

@@ -14,7 +14,7 @@ import type { TuningSource } from "./source.ts";
 /** Examples of a run. */
 export interface Examples<T> {
   readonly train: readonly T[];
-  /** Held out, at most as many as a validation takes. */
+  /** Held out, as many as a validation takes. */
   readonly validation: readonly T[];
   /** Malformed rows that were passed over. */
   readonly skipped: number;
@@ -79,13 +79,37 @@ async function readWith<T extends { readonly group: string }>(
     const rows = bad.count === 1 ? "1 malformed row" : `${withCommas(bad.count)} malformed rows`;
     reporter.note(`passed over ${rows}, see ${basename(quarantine)} in the run folder`);
   };
-  const [train, heldOut]: [T[], T[]] = [[], []];
+  const train: T[] = [];
+  const heldOut = new HeldOut<T>(validation.examples);
   const separate = validation.paths.length > 0;
   for await (const example of all(data.paths, files.train)) {
-    const isTrained = separate || !isHeldOut(example.group, validation.fraction, seed);
-    (isTrained ? train : heldOut).push(example);
+    const mayHoldOut = !separate && isHeldOut(example.group, validation.fraction, seed);
+    if (!mayHoldOut || !heldOut.take(example)) train.push(example);
   }
-  if (separate) for await (const example of all(validation.paths, files.validation)) heldOut.push(example);
-  if (heldOut.length === 0) reporter.note(`no ${name} are held out; give --validation-data, or more of them`);
-  return { train, validation: heldOut.slice(0, validation.examples), skipped };
+  if (separate) for await (const example of all(validation.paths, files.validation)) heldOut.take(example);
+  if (heldOut.examples.length === 0 && (separate || validation.fraction > 0)) {
+    reporter.note(`no ${name} are held out; give --validation-data, or more of them`);
+  }
+  return { train, validation: heldOut.examples, skipped };
+}
+
+/** Takes examples until there are enough; what is of one group with them is not trained either. */
+class HeldOut<T extends { readonly group: string }> {
+  readonly examples: T[] = [];
+  readonly #groups = new Set<string>();
+  readonly #most: number;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** @returns false for an example that may be trained */
+  take(example: T): boolean {
+    const hasRoom = this.examples.length < this.#most;
+    if (hasRoom) {
+      this.examples.push(example);
+      this.#groups.add(example.group);
+    }
+    return hasRoom || this.#groups.has(example.group);
+  }
 }
