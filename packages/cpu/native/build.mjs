@@ -1,6 +1,8 @@
 // Compiles native/ once for every instruction set into lib/<platform>-<arch>/danu_cpu_<isa>.so.
 //
-//   node native/build.mjs [--isa NAME]...            build, all instruction sets of this architecture by default
+//   node native/build.mjs [--isa NAME]...            build, all instruction sets of this architecture by default; the
+//                                                    name "native" stands for the plain one, by which machines are
+//                                                    asked, and the best of this machine; $DANU_BUILD_ISA names too
 //   node native/build.mjs --test [--sanitize NAME]   build and run the native tests on what this machine can run
 //   node native/build.mjs --test --target aarch64    the same, cross-compiled, run under qemu-aarch64
 //
@@ -136,6 +138,18 @@ async function link(compiler, flags, objects, output) {
   if (!isCurrent(output, [compiler, ...args], objects)) await make(compiler, output, args, () => objects);
 }
 
+/** What a compiler defines where a machine has all that an instruction set of ours needs, the best first. */
+const nativeMacros = { avx512bf16: "__AVX512BF16__", avx512: "__AVX512BW__", avx2: "__AVX2__" };
+
+/** The plain instruction set and the best of this machine; all where the compiler cannot tell. */
+function nativeSets(compiler, available) {
+  const { status, stdout } = spawnSync(compiler, ["-march=native", "-dM", "-E", "-x", "c++", "-"], { input: "", encoding: "utf8" });
+  const names = Object.keys(available);
+  if (status !== 0) return names;
+  const best = Object.keys(nativeMacros).find((name) => name in available && stdout.includes(`#define ${nativeMacros[name]} `));
+  return best === undefined ? names.slice(0, 1) : [names[0], best];
+}
+
 /** Everything that one build needs to know: compiler, flags, where objects and libraries go. */
 function plan(options) {
   const cross = options.target !== undefined;
@@ -143,17 +157,19 @@ function plan(options) {
   const platform = cross ? "linux" : process.platform;
   const architecture = cross ? "arm64" : process.arch;
   const available = instructionSets[architecture] ?? { baseline: [] };
-  const names = options.isa ?? Object.keys(available);
+  const compiler = findCompiler(cross);
+  const asked = options.isa ?? process.env.DANU_BUILD_ISA?.split(",") ?? Object.keys(available);
+  const names = [...new Set(asked.flatMap((name) => (name === "native" && !cross ? nativeSets(compiler, available) : [name])))];
   for (const name of names) {
     if (!(name in available)) {
-      throw new BuildError(`--isa: expected one of ${Object.keys(available).join(", ")}, got ${name}`);
+      throw new BuildError(`--isa: expected native or one of ${Object.keys(available).join(", ")}, got ${name}`);
     }
   }
   const sanitize = options.sanitize === undefined ? [] : [`-fsanitize=${options.sanitize}`, "-g", "-O1"];
   const extra = (process.env.CXXFLAGS ?? "").split(/\s+/).filter((flag) => flag !== "");
   const target = `${platform}-${architecture}`;
   return {
-    compiler: findCompiler(cross),
+    compiler,
     flags: [...commonFlags, ...sanitize, ...extra],
     libraryLink: platform === "linux" && sanitize.length === 0 ? elfLibraryFlags : [],
     testLink: cross ? ["-static"] : [],

@@ -23,18 +23,17 @@ export interface PreferencePair {
   readonly fault: Fault;
 }
 
-/** What conversations are like: written by many hands, good and bad. */
-const manners: readonly Manner[] = [
-  "whole", "whole", "whole", "whole", "whole", "curt", "curt", "curt", "kind", "rude",
-];
+/** What conversations are like, in shares: written by many hands, good and bad. */
+const shares: Readonly<Record<Manner, number>> = { whole: 14, curt: 3, kind: 1, rude: 2 };
+const manners = (Object.keys(shares) as Manner[]).flatMap((manner) => Array<Manner>(shares[manner]).fill(manner));
 
-/** Conversations of one to three questions about some facts. @param rounds how often each fact is asked about */
+/** Conversations of a question, or now and then of two or three, about some facts. @param rounds how often each fact is asked about */
 export function* conversations(facts: readonly Fact[], seed: number, rounds: number): Generator<Conversation, void> {
   const random = new Random(seed);
   for (let round = 0; round < rounds; round++) {
     const left = shuffled(facts, random);
     while (left.length > 0) {
-      const asked = left.splice(0, 1 + Math.floor(random.uniform() * 3));
+      const asked = left.splice(0, pick([1, 1, 1, 1, 2, 3], random));
       yield {
         messages: asked.flatMap((fact) => [
           { role: "user", content: question(fact, random) } as const,

@@ -21,7 +21,7 @@ export type StageName = (typeof stageNames)[number];
 export interface StageLengths {
   /** Steps of pretraining, of 256 tokens. */
   readonly steps: number;
-  /** Passes of the fine-tuning stages over their examples. */
+  /** Passes of SFT over the conversations; DPO makes half as many over its pairs. */
   readonly epochs: number;
 }
 
@@ -55,7 +55,7 @@ export async function runStage(stage: StageName, options: StageOptions): Promise
   const out = runFolder(folder, stage);
   const common = { source: "quickstart", out, resume: existsSync(runPaths(out).recipe), device, reporter };
   const tuning = {
-    seed, epochs, sequenceLength, microBatchTokens: 512,
+    seed, sequenceLength, microBatchTokens: 512,
     validation: { every: 50, fraction: 0.05, examples: 64 },
   };
   switch (stage) {
@@ -71,15 +71,17 @@ export async function runStage(stage: StageName, options: StageOptions): Promise
     case "sft": return await sft({
       ...common,
       layer: {
-        ...tuning, model: modelFolder(folder, "pretrain"), data: { paths: [corpus.conversations] },
+        ...tuning, model: modelFolder(folder, "pretrain"), data: { paths: [corpus.conversations] }, epochs,
         tokensPerBatch: tokensPerStep, learningRate: { peak: 3e-4 },
       },
     });
     case "dpo": return await dpo({
       ...common,
       layer: {
-        ...tuning, model: modelFolder(folder, "sft"), data: { paths: [corpus.preferences] },
-        pairsPerBatch: 16, learningRate: { peak: 5e-4 },
+        ...tuning, model: modelFolder(folder, "sft"), data: { paths: [corpus.preferences] }, epochs: epochs / 2,
+        // The supervised term keeps what the pairs do not ask about from being forgotten.
+        losses: [{ loss: "sigmoid", beta: 0.2 }, { loss: "sft", weight: 0.5 }],
+        pairsPerBatch: 16, learningRate: { peak: 3e-4 },
       },
     });
   }

@@ -21,8 +21,8 @@ const people = [
   "Mara", "Tom", "Ella", "Ben", "Nora", "Otto", "Ida", "Finn", "Rosa", "Jon", "Lena", "Max", "Greta", "Hugo", "Clara", "Anton",
 ];
 const places = [
-  "the mill", "the inn", "the school", "the tower", "the barn", "the chapel", "the forge", "the harbour", "the well",
-  "the stable", "the dairy", "the library", "the quarry", "the brewery", "the orchard", "the ferry",
+  "Foxhill", "Millbrook", "Oakham", "Ravenhall", "Stonebridge", "Thornton", "Elmwood", "Harwick", "Larkfield", "Redgate",
+  "Swanmere", "Westend", "Brackley", "Coldwell", "Deepdale", "Fernley",
 ];
 
 /** Makes the world of a seed. */
