@@ -9,7 +9,7 @@ export interface Continued {
   readonly text: string;
 }
 
-/** Settings of {@link continueText}. */
+/** How a text is continued; where it stops is the tokenizer's matter. */
 export type ContinueOptions = Omit<GenerateOptions, "stopIds">;
 
 /** What continues texts. */
@@ -18,22 +18,15 @@ export interface TextModel {
   readonly params: AdaptedParameters;
 }
 
-/** Continues a text after its begin token, until an end or another begin token or `maxTokens`.
+/** What continues a text after its begin token, until an end or another begin token or `maxTokens`.
  *  @throws InputError when the prompt leaves no room, or is empty and the tokenizer has no begin token */
-export async function* continueText(
+export async function completeText(
   { decoder, params }: TextModel, tokenizer: Tokenizer, prompt: string, options: ContinueOptions,
-): AsyncGenerator<Continued, void, undefined> {
+): Promise<string> {
   const { ids, stopIds } = encodePrompt(tokenizer, prompt);
   checkIds(ids, decoder);
-  yield* withText(tokenizer, ids, generate(decoder, params, ids, { ...options, stopIds }));
-}
-
-/** The whole continuation. @throws InputError as {@link continueText} */
-export async function completeText(
-  model: TextModel, tokenizer: Tokenizer, prompt: string, options: ContinueOptions,
-): Promise<string> {
   let text = "";
-  for await (const piece of continueText(model, tokenizer, prompt, options)) text += piece.text;
+  for await (const piece of withText(tokenizer, ids, generate(decoder, params, ids, { ...options, stopIds }))) text += piece.text;
   return text;
 }
 
