@@ -31,8 +31,7 @@ const lossFlags = {
 export const command: Command = defineCommand({
   name: "dpo",
   description: "Tunes a model on pairs of better and worse answers: an adapter of rank 4 by default, against the model "
-    + `without it. Formats: ${formatHelp("readPreferences")}. Losses: ${Object.values(preferenceLosses)
-      .map(({ name, summary }) => `${name}, ${summary}`).join(" ")}`,
+    + `without it. Formats: ${formatHelp("readPreferences")}.\n\nLosses:\n${lossHelp()}`,
   flags: {
     ...recipeFlag,
     ...tuningFlags,
@@ -59,6 +58,11 @@ export const command: Command = defineCommand({
     return exitCodeOf(result);
   },
 });
+
+/** Every loss on a line. */
+function lossHelp(): string {
+  return Object.values(preferenceLosses).map(({ name, summary }) => `  ${name.padEnd(14)}${summary}`).join("\n");
+}
 
 /** The fields that only this command's flags set. Parameters without --loss are those of the recipe's one loss. */
 function fromLossFlags(flags: FlagValues<typeof lossFlags>, { losses = [] }: DpoLayer): DpoLayer {
