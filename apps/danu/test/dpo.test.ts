@@ -79,16 +79,17 @@ test("an adapter learns to prefer, from ln 2 on, and stopped and resumed equals 
   });
 });
 
-test.each(["f32", "bf16"])("in %s a precomputed reference, a second model and the adapter off give the same bits", async (dtype) => {
+test.each(["f32", "bf16"])("in %s a reference that is live, precomputed or a second model gives the same bits; so do activations computed twice", async (dtype) => {
   await withPairs(async (folder) => {
     const flags = ["--epochs", "2", "--dtype", dtype];
     await tune(folder, "live", flags);
     await tune(folder, "precomputed", [...flags, "--precompute-reference"]);
     await tune(folder, "second", [...flags, "--reference", join(folder, "base")]);
+    await tune(folder, "recomputed", [...flags, "--recompute"]);
     expect(existsSync(join(folder, "precomputed", "reference.safetensors"))).toBe(true);
     const live = await logOf(join(folder, "live"));
     expect(live).toHaveLength(18);
-    for (const name of ["precomputed", "second"]) {
+    for (const name of ["precomputed", "second", "recomputed"]) {
       expect(await logOf(join(folder, name)), name).toEqual(live);
       const adapter = (run: string): Promise<Buffer> => readFile(join(folder, run, "adapter", "adapter_model.safetensors"));
       expect(await adapter(name)).toEqual(await adapter("live"));
