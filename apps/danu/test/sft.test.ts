@@ -151,6 +151,24 @@ test("a recipe file names its data beside itself, and held-out data of its own",
   });
 });
 
+test("another chat template is learned, and goes with the model", async () => {
+  await inFolder(async (folder) => {
+    const template = join(folder, "chat.jinja");
+    const source = "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}{% endfor %}"
+      + "{% if add_generation_prompt %}assistant: {% endif %}";
+    await writeFile(template, source);
+    const { code, stdout } = await danu([
+      "sft", "--model", await putModel(folder), "--data", await putChats(folder), "--chat-template", template, "--steps", "1",
+      "--sequence-length", "48", "--out", join(folder, "run"), "--json",
+    ]);
+    expect(code).toBe(0);
+    const { model, sample } = JSON.parse(stdout) as Result;
+    expect(sample.prompt).toMatch(/^user: Say .*<\/s>\s?assistant: $/);
+    const config = JSON.parse(await readFile(join(model, "tokenizer_config.json"), "utf8")) as Record<string, unknown>;
+    expect(config["chat_template"]).toBe(source);
+  });
+});
+
 test("no more is held out than is measured, and what shares a question with it is not trained", async () => {
   await inFolder(async (folder) => {
     await putModel(folder);

@@ -78,6 +78,7 @@ const tuning = {
   ...common,
   model: text,
   tokenizer: text,
+  chatTemplate: text.nullable(),
   data: z
     .strictObject({
       paths: z.array(text).min(1),

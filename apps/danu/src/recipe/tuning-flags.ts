@@ -15,6 +15,9 @@ export const tuningFlags = {
     help: "files or folders of .jsonl, .json, .parquet, or hf:owner/name; the format is recognised",
   },
   tokenizer: { type: "text", value: "PATH", help: "by default the model folder's" },
+  chatTemplate: {
+    type: "text", value: "FILE", help: "chat template, Jinja (default the tokenizer's, or Danube's where it has none)",
+  },
   validationData: { type: "text", value: "FILE", multiple: true, help: "held-out examples of their own" },
   validationFraction: { type: "number", value: "X", min: 0, max: 0.9, help: "share held out else (default 0.05)" },
   format: { type: "text", value: "NAME", help: "format of every row, instead of recognising it" },
@@ -77,6 +80,7 @@ export function tuningFromFlags(flags: FlagValues<typeof tuningFlags>): TuningLa
   const layer: TuningLayer = dropUndefined({
     model: flags.model,
     tokenizer: flags.tokenizer,
+    chatTemplate: flags.chatTemplate,
     data: dropUndefined({
       paths: flags.data.length === 0 ? undefined : flags.data,
       format: flags.format,
@@ -109,12 +113,13 @@ export function tuningFromFlags(flags: FlagValues<typeof tuningFlags>): TuningLa
 function located<L extends TuningLayer & Pick<DpoLayer, "reference">>(layer: L, absolute: (path: string) => string): L {
   const from = (path: string): string => (path.startsWith("hf:") ? path : absolute(path));
   const all = (paths: readonly string[] | undefined): readonly string[] | undefined => paths?.map(from);
-  const { model, tokenizer, data, validation, reference } = layer;
+  const { model, tokenizer, chatTemplate, data, validation, reference } = layer;
   return {
     ...layer,
     ...dropUndefined({
       model: model === undefined ? undefined : absolute(model),
       tokenizer: tokenizer === undefined ? undefined : absolute(tokenizer),
+      chatTemplate: typeof chatTemplate === "string" ? absolute(chatTemplate) : undefined,
       data: data === undefined ? undefined : dropUndefined({ ...data, paths: all(data.paths) }),
       validation: validation === undefined ? undefined : dropUndefined({ ...validation, paths: all(validation.paths) }),
       reference: typeof reference?.model === "string" ? { ...reference, model: absolute(reference.model) } : undefined,

@@ -25,6 +25,8 @@ export interface TuningRecipe {
   readonly model: string;
   /** A tokenizer, or a folder with one; the model's folder by default. */
   readonly tokenizer: string;
+  /** A chat template in Jinja; null for that of the tokenizer, or Danube's where it has none. */
+  readonly chatTemplate: string | null;
   readonly data: TuningData;
   /** Passes over the examples; null when `steps` counts. */
   readonly epochs: number | null;
@@ -165,6 +167,7 @@ function completeTuning(layer: TuningLayer, defaults: TuningDefaults): TuningRec
   return {
     model,
     tokenizer: layer.tokenizer ?? model,
+    chatTemplate: layer.chatTemplate ?? null,
     data: {
       format: null,
       languages: null,

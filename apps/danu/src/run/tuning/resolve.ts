@@ -22,7 +22,7 @@ export async function resolveTuning<L extends TuningLayer, R extends TuningRecip
   const whole = resume ? check(await readRecipe(out), join(out, "recipe.json")) : layer;
   if (resume) requireSameFields(layer, whole);
   const model = required(whole.model, "model", "--model", source);
-  const start = await openTuningSource(model, whole.tokenizer ?? model);
+  const start = await openTuningSource(model, whole.tokenizer ?? model, whole.chatTemplate ?? null);
   const systemMessages = systemMessagesOf(start.template);
   return { recipe: complete(whole, { config: start.config, dtype: fastestDtype(device), systemMessages, source }), start };
 }

@@ -1,9 +1,12 @@
-import { DataError, type ChatTemplate, type SystemMessages } from "@danu/data";
+import { DataError, parseChatTemplate, type ChatTemplate, type SystemMessages } from "@danu/data";
 import { openModelFolder, type DecoderConfig } from "@danu/model";
 
 import { InputError } from "../../cli/errors.ts";
+import { readText } from "../../cli/read-file.ts";
 import { chatTemplateOf } from "../../model/chat-template.ts";
 import { openTokenizer, tokenizerFilesFor, type TokenizerFile } from "../../model/tokenizer-file.ts";
+
+const maxTemplateBytes = 2 ** 20;
 
 /** What fine-tuning starts from. */
 export interface TuningSource {
@@ -13,8 +16,11 @@ export interface TuningSource {
 }
 
 /** Opens a model folder's configuration with its tokenizer and chat template.
+ *  @param templatePath a file in Jinja; null for the tokenizer's own template, or Danube's where it has none
  *  @throws InputError when the tokenizer does not fit; and the errors of the files */
-export async function openTuningSource(model: string, tokenizerPath: string): Promise<TuningSource> {
+export async function openTuningSource(
+  model: string, tokenizerPath: string, templatePath: string | null,
+): Promise<TuningSource> {
   const folder = await openModelFolder(model);
   await folder.close();
   const tokenizer = await openTokenizer(tokenizerPath);
@@ -29,9 +35,16 @@ export async function openTuningSource(model: string, tokenizerPath: string): Pr
     const most = folder.config.vocabularySize;
     throw new InputError(`${tokenizer.path}: expected at most the model's ${most} tokens, got ${vocabularySize}`);
   }
-  const template = chatTemplateOf(tokenizer);
+  const template = await openTemplate(tokenizer, templatePath);
   requireWorking(template);
   return { config: folder.config, tokenizer, template };
+}
+
+async function openTemplate(tokenizer: TokenizerFile, path: string | null): Promise<ChatTemplate> {
+  if (path === null) return chatTemplateOf(tokenizer);
+  const source = await readText(path, maxTemplateBytes);
+  const { specialTokens } = chatTemplateOf(tokenizer);
+  return parseChatTemplate(source, { specialTokens });
 }
 
 /** Finds what is wrong with a template before it is the fault of every row. @throws DataError `template-failed` */
@@ -66,5 +79,7 @@ export async function chatFilesFor(
   const given = files.get(name);
   const settings = given === undefined ? {} : (JSON.parse(Buffer.from(given).toString("utf8")) as object);
   const written = { ...template.specialTokens, ...settings, chat_template: template.source };
+  // It would come before the one in the settings.
+  if (files.has("chat_template.jinja")) files.set("chat_template.jinja", template.source);
   return files.set(name, `${JSON.stringify(written, null, 2)}\n`);
 }
