@@ -42,27 +42,20 @@ template <class A> void run(const char* name, int T, int heads, int kv_heads, in
         for (int r = 0; r < rows; r++) for (int h = 0; h < heads; h++) { const double e = fabs(l[r * heads + h] - all_lse[(size_t)h * T + first + r]); worst_lse = std::max(worst_lse, std::isnan(e) ? INFINITY : e); }
     }
     const bool ok = worst < 1e-5 && worst_lse < 1e-3 && same && !holes;
-    printf("attention %-34s T %5d heads %d/%d window %5d document %4d  difference %.1e lse %.0e%s%s %s", name, T, heads, kv_heads, window, document, worst, worst_lse, same ? "" : " REPEAT DIFFERS", holes ? " HOLES" : "", verdict(ok));
+    printf("attention %-5s T %5d heads %d/%d window %5d document %4d  difference %.1e lse %.0e%s%s %s", name, T, heads, kv_heads, window, document, worst, worst_lse, same ? "" : " REPEAT DIFFERS", holes ? " HOLES" : "", verdict(ok));
     if (timed) {
         double pairs = 0; for (int i = 0; i < T; i++) pairs += i - std::max(std::max(0, i - window + 1), starts[i]) + 1;
         const float ms = median_ms(launch); printf("  %.3f ms %4.0f TFLOP/s", ms, 4.0 * pairs * heads * D / ms / 1e9);
     }
     printf("\n"); fflush(stdout);
 }
-#define RUN(T, HEADS, KV, WINDOW, DOCUMENT, TIMED, ...) run<Attention<__VA_ARGS__>>(#__VA_ARGS__, T, HEADS, KV, WINDOW, DOCUMENT, TIMED)
-
-void all(int T, int heads, int kv_heads, int window, int document, bool timed) {
-    RUN(T, heads, kv_heads, window, document, timed, 3, 128, false, false);
-    RUN(T, heads, kv_heads, window, document, timed, 3, 128, false, false, 2, 1, 8);
-    RUN(T, heads, kv_heads, window, document, timed, 3, 128, false, false, 2, 1, 4);
-    RUN(T, heads, kv_heads, window, document, timed, 2, 128, true, true);
-    RUN(T, heads, kv_heads, window, document, timed, 2, 64, false, false, 2, 2);
-    RUN(T, heads, kv_heads, window, document, timed, 2, 64, false, false, 2, 2, 8);
-    RUN(T, heads, kv_heads, window, document, timed, 2, 64, false, false, 2, 2, 4);
+void both(int T, int heads, int kv_heads, int window, int document, bool timed) {
+    run<LongAttention>("long", T, heads, kv_heads, window, document, timed);
+    run<ShortAttention>("short", T, heads, kv_heads, window, document, timed);
 }
 int main(int count, char** words) {
-    all(450, 2, 1, 200, 150, false); all(333, 4, 2, 64, 41, false);
+    both(450, 2, 1, 200, 150, false); both(333, 4, 2, 64, 41, false);
     if (count > 1 && !strcmp(words[1], "--small")) return failures;
-    all(2048, 32, 8, 4096, 0, true); all(16384, 32, 8, 4096, 2048, true); all(16384, 32, 8, 4096, 1500, true); all(16384, 32, 8, 4096, 0, true); all(16384, 32, 8, 16384, 0, true);
+    both(2048, 32, 8, 4096, 0, true); both(16384, 32, 8, 4096, 2048, true); both(16384, 32, 8, 4096, 1500, true); both(16384, 32, 8, 4096, 0, true); both(16384, 32, 8, 16384, 0, true);
     return failures;
 }

@@ -7,16 +7,12 @@
 #pragma once
 #include <hopper.cuh>
 
-/// GROUPS consumer warpgroups and tiles of BN keys; OVERLAP computes the softmax of one tile while the products of the
-/// next run; TURNS lets the warpgroups take turns, so that one multiplies while the other exponentiates; BLOCKS on a
-/// multiprocessor; every POLYNOMIAL-th exponential is computed by multiplications (0 for none), since the special
-/// function units take almost as long as the tensor cores.
-template <int GROUPS_, int BN_, bool OVERLAP_, bool TURNS_, int STAGES_ = 2, int BLOCKS_ = 1, int POLYNOMIAL_ = 0> struct Attention {
-    static constexpr int GROUPS = GROUPS_, STAGES = STAGES_, D = 80, BM = 64 * GROUPS, BN = BN_, THREADS = 128 * (GROUPS + 1);
-    static constexpr bool OVERLAP = OVERLAP_, TURNS = TURNS_;
-    static constexpr int BLOCKS = BLOCKS_, POLYNOMIAL = POLYNOMIAL_;
+/// GROUPS consumer warpgroups, tiles of BN keys, BLOCKS on a multiprocessor. Few large blocks read shared memory least;
+/// several small ones hide each other's beginning and end, which counts where documents are short.
+template <int GROUPS_, int BN_, int BLOCKS_> struct Attention {
+    static constexpr int GROUPS = GROUPS_, BN = BN_, BLOCKS = BLOCKS_, STAGES = 2, D = 80, BM = 64 * GROUPS, THREADS = 128 * (GROUPS + 1);
     // What consumers grow to comes out of what the launch gave the block: more, and setmaxnreg waits for ever.
-    static constexpr int REGISTERS = BLOCKS == 2 ? 104 : GROUPS == 3 ? 160 : 240, POOL = 65536 / BLOCKS / THREADS / 8 * 8 * THREADS;
+    static constexpr int REGISTERS = BLOCKS == 2 ? 104 : 160, POOL = 65536 / BLOCKS / THREADS / 8 * 8 * THREADS;
     static_assert(128 * (24 + GROUPS * REGISTERS) <= POOL, "registers of the launch");
     struct __align__(1024) Shared {
         __nv_bfloat16 q[2][BM * 64], k[STAGES][2][BN * 64], v[STAGES][2][BN * 64];
@@ -24,6 +20,8 @@ template <int GROUPS_, int BN_, bool OVERLAP_, bool TURNS_, int STAGES_ = 2, int
     };
     static_assert(BLOCKS * (sizeof(Shared) + 1024) <= 233472, "shared memory of a multiprocessor");
 };
+using LongAttention = Attention<3, 128, 1>;      // faster where queries see more than some 2,000 keys
+using ShortAttention = Attention<2, 64, 2>;
 
 /// Where a pipeline of stages stands.
 template <int STAGES> struct Ring {
@@ -31,17 +29,8 @@ template <int STAGES> struct Ring {
     DEVICE void next() { if (++stage == STAGES) { stage = 0; phase ^= 1; } }
 };
 
-/// 2^x for x ≤ 0 by multiplications: x split into a whole number and a rest in [−½, ½], whose power is a polynomial
-/// (largest relative error 7.5e-5, a fiftieth of a bf16 rounding).
-DEVICE float exp2_polynomial(float x) {
-    x = fmaxf(x, -126.f);
-    const float shifted = x + 12582912.f, rest = x - (shifted - 12582912.f);       // 1.5·2^23: the sum is rounded to a whole number
-    const float power = fmaf(fmaf(fmaf(0.05517167f, rest, 0.24261112f), rest, 0.69326099f), rest, 0.99992807f);
-    return __int_as_float(__float_as_int(power) + (__float_as_int(shifted) << 23));
-}
-
 /// The softmax state of the two rows that a thread has N/2 scores each of.
-template <int N, int POLYNOMIAL> struct Softmax {
+template <int N> struct Softmax {
     float high[2] = {-INFINITY, -INFINITY}, total[2] = {0, 0};
     float scale;    // of scores, times log2(e)
     /// Turns scores into weights relative to the highest score so far; `shrink` is what earlier weights are worth now.
@@ -56,11 +45,7 @@ template <int N, int POLYNOMIAL> struct Softmax {
             shrink[h] = exp2_fast(high[h] * scale - base); high[h] = top;
             float sum = 0;
             #pragma unroll
-            for (int i = 0; i < N; i++) if (i / 2 % 2 == h) {
-                const float x = fmaf(score[i], scale, -base);
-                score[i] = POLYNOMIAL > 0 && (i / 4 * 2 + i % 2) % (POLYNOMIAL > 0 ? POLYNOMIAL : 1) == 0 ? exp2_polynomial(x) : exp2_fast(x);
-                sum += score[i];
-            }
+            for (int i = 0; i < N; i++) if (i / 2 % 2 == h) { score[i] = exp2_fast(fmaf(score[i], scale, -base)); sum += score[i]; }
             total[h] = total[h] * shrink[h] + sum;
         }
     }
@@ -107,32 +92,27 @@ template <class A> DEVICE void attention_forward(
     const int thread = threadIdx.x % 128, lane = thread % 32, warp = thread / 32;
     const int group0 = q0 + group * 64, warp0 = group0 + warp * 16, row = warp0 + lane / 4;
     const int doc[2] = {doc_start[min(row, T - 1)], doc_start[min(row + 8, T - 1)]}, doc_last = doc_start[min(warp0 + 15, T - 1)];
-    // Without turns a warpgroup leaves out the tiles that only later rows of the block see.
-    const int own_last = A::TURNS ? last : min(last, (group0 + 63) / BN);
+    // A warpgroup leaves out the tiles that only later rows of the block see.
+    const int own_last = min(last, (group0 + 63) / BN);
     float o[40] = {}, score[S], shrink[2];
     uint32_t p[S / 2];
-    Softmax<S, A::POLYNOMIAL> softmax; softmax.scale = scale_log2;
-    Ring<A::STAGES> keys, values;
+    Softmax<S> softmax; softmax.scale = scale_log2;
+    Ring<A::STAGES> ring;
     const auto release = [&](uint64_t* empty) { if (thread == 0) barrier_arrive(empty); };
-    const auto pass = [&](int tile) {    // reads nothing of it
-        (void)tile;
-        barrier_wait(&s.k_full[keys.stage], keys.phase); release(&s.k_empty[keys.stage]); keys.next();
-        barrier_wait(&s.v_full[values.stage], values.phase); release(&s.v_empty[values.stage]); values.next();
-    };
     const auto issue_scores = [&] {
-        barrier_wait(&s.k_full[keys.stage], keys.phase);
+        barrier_wait(&s.k_full[ring.stage], ring.phase);
         pin<S>(score);
         wgmma_fence();
         #pragma unroll
-        for (int k = 0; k < 5; k++) wgmma_bf16<BN>(score, descriptor(s.q[k / 4] + group * 64 * 64) + 2 * (k % 4), descriptor(s.k[keys.stage][k / 4]) + 2 * (k % 4), k != 0);
+        for (int k = 0; k < 5; k++) wgmma_bf16<BN>(score, descriptor(s.q[k / 4] + group * 64 * 64) + 2 * (k % 4), descriptor(s.k[ring.stage][k / 4]) + 2 * (k % 4), k != 0);
         wgmma_commit();
     };
     const auto issue_values = [&] {
-        barrier_wait(&s.v_full[values.stage], values.phase);
+        barrier_wait(&s.v_full[ring.stage], ring.phase);
         pin<40>(o);
         wgmma_fence();
         #pragma unroll
-        for (int k = 0; k < BN / 16; k++) wgmma_bf16_registers<80, MN_MAJOR>(o, p + 4 * k, descriptor(s.v[values.stage][0] + k * 16 * 64, BN * 128), 1);
+        for (int k = 0; k < BN / 16; k++) wgmma_bf16_registers<80, MN_MAJOR>(o, p + 4 * k, descriptor(s.v[ring.stage][0] + k * 16 * 64, BN * 128), 1);
         wgmma_commit();
     };
     const auto mask = [&](int n) {
@@ -144,47 +124,26 @@ template <class A> DEVICE void attention_forward(
             if (c > r || c <= r - window || c < doc[i / 2 % 2]) score[i] = -INFINITY;
         }
     };
-    const auto pack = [&] {
-        #pragma unroll
-        for (int i = 0; i < S / 2; i++) p[i] = pack_bf16(score[2 * i], score[2 * i + 1]);
-    };
-    const auto shrink_out = [&] {
-        #pragma unroll
-        for (int i = 0; i < 40; i++) o[i] *= shrink[i / 2 % 2];
-    };
-    // Turns go around the warpgroups; barrier 1 + g lets g multiply.
-    const auto begin_turn = [&] { if constexpr (A::TURNS) group_sync(1 + group, 256); };
-    const auto end_turn = [&](int n) { if constexpr (A::TURNS) if (n > first || group < A::GROUPS - 1) group_arrive(1 + (group + 1) % A::GROUPS, 256); };
-    if constexpr (A::TURNS) if (group == A::GROUPS - 1) group_arrive(1, 256);
-
     barrier_wait(&s.q_full, 0);
     int n = last;
-    for (; n > own_last; n--) pass(n);
-    if constexpr (A::OVERLAP) {
-        begin_turn(); issue_scores(); end_turn(n);
+    for (; n > own_last; n--) {
+        barrier_wait(&s.k_full[ring.stage], ring.phase); release(&s.k_empty[ring.stage]);
+        barrier_wait(&s.v_full[ring.stage], ring.phase); release(&s.v_empty[ring.stage]);
+        ring.next();
+    }
+    for (; n >= first; n--) {
+        issue_scores();
         wgmma_wait<0>(); pin<S>(score);
-        release(&s.k_empty[keys.stage]); keys.next();
-        mask(n); softmax.weigh(score, shrink); pack();
-        for (n--; n >= first; n--) {
-            begin_turn(); issue_scores(); issue_values(); end_turn(n);
-            wgmma_wait<1>(); pin<S>(score);
-            release(&s.k_empty[keys.stage]); keys.next();
-            mask(n); softmax.weigh(score, shrink);
-            wgmma_wait<0>(); pin<40>(o); pin<S / 2>(p);
-            release(&s.v_empty[values.stage]); values.next();
-            shrink_out(); pack();
-        }
-        issue_values(); wgmma_wait<0>(); pin<40>(o);
-    } else {
-        for (; n >= first; n--) {
-            begin_turn(); issue_scores(); end_turn(n);
-            wgmma_wait<0>(); pin<S>(score);
-            release(&s.k_empty[keys.stage]); keys.next();
-            mask(n); softmax.weigh(score, shrink);
-            shrink_out(); pack();
-            issue_values(); wgmma_wait<0>(); pin<40>(o); pin<S / 2>(p);
-            release(&s.v_empty[values.stage]); values.next();
-        }
+        release(&s.k_empty[ring.stage]);
+        mask(n); softmax.weigh(score, shrink);
+        #pragma unroll
+        for (int i = 0; i < 40; i++) o[i] *= shrink[i / 2 % 2];
+        #pragma unroll
+        for (int i = 0; i < S / 2; i++) p[i] = pack_bf16(score[2 * i], score[2 * i + 1]);
+        issue_values();
+        wgmma_wait<0>(); pin<40>(o); pin<S / 2>(p);
+        release(&s.v_empty[ring.stage]);
+        ring.next();
     }
     softmax.finish();
     // Out through this warpgroup's rows of Q in shared memory, so that memory sees whole lines.
