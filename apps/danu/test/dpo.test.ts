@@ -126,6 +126,23 @@ test("all weights are trained against what was computed before, also after a sto
   });
 });
 
+test("stopped while the reference is computed, a run leaves nothing", async () => {
+  await withPairs(async (folder) => {
+    let isAsked = false;
+    const onText = (text: string): void => {
+      if (isAsked || !text.includes("computing the reference")) return;
+      isAsked = true;
+      process.emit("SIGTERM", "SIGTERM");
+    };
+    const out = join(folder, "stopped");
+    const stopped = await danu([
+      "dpo", "--model", join(folder, "base"), "--data", join(folder, "pairs.jsonl"), ...base, "--precompute-reference", "--out", out,
+    ], { isTTY: true, onText });
+    expect(stopped).toMatchObject({ code: 143, stderr: expect.stringContaining("before the first step; nothing was kept") as string });
+    expect(existsSync(out)).toBe(false);
+  });
+});
+
 test("every loss trains, alone and in a sum", async () => {
   await withPairs(async (folder) => {
     for (const loss of pairLosses) {
