@@ -9,7 +9,7 @@ import type { Input } from "../src/cli/io.ts";
 import { danu, type Outcome } from "./support.ts";
 
 /** A template with system messages and an end mark of its own. */
-export const chatMl = "{% for message in messages %}"
+export const chatMl: string = "{% for message in messages %}"
   + "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}{% endfor %}"
   + "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "../runtime/queue.h"
+#include "attention-one.h"
 #include "attention-operand.h"
 #include "attention-shape.h"
 #include "attention-softmax.h"
@@ -57,6 +58,11 @@ void writeOutputs(const ForwardCall<T>& call, HeadPair pair, const QueryBlock& b
   }
 }
 
+template <class T>
+bool isOnePosition(const ForwardCall<T>& call) {
+  return call.shape.T == 1 && call.shape.group() <= mostQueries;
+}
+
 /// Softmax-weighted sums of the values of keys [key0, keyEnd), as [D, lanes], for the lanes of a block.
 template <class T, class Operands = OperandsOf<T>>
 void attendKeys(const ForwardCall<T>& call, HeadPair pair, const QueryBlock& block, int64_t key0, int64_t keyEnd,
@@ -69,6 +75,12 @@ void attendKeys(const ForwardCall<T>& call, HeadPair pair, const QueryBlock& blo
   const int depth = int(unitsOf<Operands>(D)), vectors = block.vectors;
   const float factor = shape.scale * log2e;
   KeyRows<const T> keyRows(shape, pair, call.k), valueRows(shape, pair, call.v);
+  if (isOnePosition(call)) {
+    static_assert(sizeof(scratch) + sizeof(OneScratch) <= workerScratchBytes);
+    attendOne(shape, keyRows, valueRows, QueryRows<const T>(shape, pair, call.q)[0], block.rows, key0, keyEnd, outputs,
+              state, *reinterpret_cast<OneScratch*>(&scratch + 1));
+    return;
+  }
   Unit* weights = pairs ? scratch.pairs : (Unit*)scratch.scores;
 
   stageRows<Operands>(scratch.rows, QueryRows<const T>(shape, pair, call.q), block.row0, block.rows, vectors * W, D);

@@ -10,7 +10,7 @@ using Bf16Step = ScalarStep;
 #endif
 
 bool gemmBf16(Queue& q, const Gemm& g) {
-  return hasFewRows(g) ? gemmFewRows<Bf16FewStep, bf16>(q, g) : gemmPacked<Bf16Step, bf16>(q, g);
+  return hasFewRows(g) ? gemmFewRows<bf16>(q, g) : gemmPacked<Bf16Step, bf16>(q, g);
 }
 
 }  // namespace danu

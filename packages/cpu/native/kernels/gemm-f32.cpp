@@ -4,7 +4,7 @@
 namespace danu {
 
 bool gemmF32(Queue& q, const Gemm& g) {
-  return hasFewRows(g) ? gemmFewRows<WholeStep<ScalarStep>, float>(q, g) : gemmPacked<ScalarStep, float>(q, g);
+  return hasFewRows(g) ? gemmFewRows<float>(q, g) : gemmPacked<ScalarStep, float>(q, g);
 }
 
 }  // namespace danu

@@ -68,6 +68,23 @@ DANU_TEST(testShapes, "attention: the shapes of the presets") {
   }
 }
 
+DANU_TEST(testOnePosition, "attention: one position over many keys, with any number of queries that share them") {
+  Random random(28);
+  for (int round = 0; round < 80; round++) {
+    AttentionCase c{.B = random.integer(1, 2),
+                    .T = 1,
+                    .S = random.integer(1, round % 4 == 0 ? 1200 : 150),
+                    .H = 0,
+                    .keyValueHeads = random.integer(1, 3),
+                    .D = random.chance(30) ? random.integer(1, 150) : 16 * random.integer(1, 16),
+                    .slidingWindow = random.chance(30) ? random.integer(1, 300) : 0,
+                    .dtype = random.chance(50) ? dtypeF32 : dtypeBf16};
+    c.H = c.keyValueHeads * random.integer(1, 10);
+    c.fill(random, false);
+    compareWithReference(c);
+  }
+}
+
 DANU_TEST(testLargeScores, "attention: scores far from zero neither overflow nor vanish") {
   Random random(23);
   for (int32_t dtype : {dtypeF32, dtypeBf16}) {
