@@ -32,7 +32,7 @@ test("a world follows from its seed and says one thing of everyone for every rel
     expect(told.size).toBe(world.facts.length);
     for (const { subject, value, relation } of world.facts) {
       expect(value).not.toBe(subject);
-      expect((relation.kind === "person" ? world.people : world.places).includes(subject)).toBe(true);
+      expect(world.people).toContain(subject);
       expect((relation.values === "people" ? world.people : relation.values).includes(value)).toBe(true);
     }
   }), { numRuns: 30 });
@@ -77,14 +77,15 @@ describe("what the examination asks", () => {
     ...pairs.flatMap(({ prompt, chosen, rejected }) => [prompt, chosen, rejected]),
   ];
 
-  test("is a third of all facts, of every relation, told in the stories", () => {
+  test("is a third of all facts, of every relation and of everyone, told in the stories", () => {
     expect(asked.length + heldOut.length).toBe(world.facts.length);
-    for (const relation of relations) {
-      const share = heldOut.filter((fact) => fact.relation === relation).length
-        / world.facts.filter((fact) => fact.relation === relation).length;
-      expect(share).toBeGreaterThan(0.25);
-      expect(share).toBeLessThan(0.4);
-    }
+    const shareOf = (is: (fact: Fact) => boolean): number => heldOut.filter(is).length / world.facts.filter(is).length;
+    const shares = [
+      ...relations.map((relation) => shareOf((fact) => fact.relation === relation)),
+      ...world.people.map((name) => shareOf((fact) => fact.subject === name)),
+    ];
+    expect(Math.min(...shares)).toBeGreaterThan(0.2);
+    expect(Math.max(...shares)).toBeLessThan(0.4);
     const told = [...tellStories(world, 1, 500)].join(" ");
     for (const fact of heldOut) expect(fact.relation.tell.some((pattern) => told.includes(say(pattern, fact)))).toBe(true);
   });
@@ -109,7 +110,7 @@ describe("what the examination asks", () => {
     for (const [text, question] of asked) {
       const fact = factOf.get(text)!;
       expect(isRight(say(fact.relation.answer, fact), question)).toBe(true);
-      expect(isRight(`With pleasure. ${say("{what}.", fact)}`, question)).toBe(true);
+      expect(isRight(`Gladly. ${say("{what}.", fact)}`, question)).toBe(true);
     }
     for (const { prompt, chosen, rejected, fault } of examination.pairs) {
       const question = asked.get(prompt)!;

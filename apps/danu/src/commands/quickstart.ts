@@ -1,4 +1,4 @@
-import { relative, resolve } from "node:path";
+import { resolve } from "node:path";
 
 import { defineCommand, type Command } from "../cli/command.ts";
 import { deviceFlags, openDevice } from "../cli/device.ts";
@@ -13,7 +13,7 @@ export const command: Command = defineCommand({
     + "goes on where it was stopped.",
   flags: {
     out: { type: "text", value: "DIR", default: "runs/quickstart", help: "folder for the data, the runs and the models" },
-    steps: { type: "integer", value: "N", min: 1, max: 100_000, default: 1500, help: "steps of pretraining" },
+    steps: { type: "integer", value: "N", min: 1, max: 100_000, default: 1200, help: "steps of pretraining" },
     epochs: { type: "number", value: "X", min: 0.001, max: 100, default: 4, help: "passes of SFT over the conversations; DPO makes half as many" },
     seed: { type: "integer", value: "N", min: 0, default: 1, help: "of the village, the weights and the data order" },
     ...deviceFlags,
@@ -23,6 +23,6 @@ export const command: Command = defineCommand({
     const reporter = new Reporter(io, flags.json);
     using device = openDevice(flags, io, reporter);
     const { steps, epochs, seed } = flags;
-    return await runQuickstart({ folder: resolve(flags.out), shown: relative(".", flags.out), steps, epochs, seed, device, reporter });
+    return await runQuickstart({ folder: resolve(flags.out), steps, epochs, seed, device, reporter });
   },
 });

@@ -50,7 +50,7 @@ export async function writeCorpus(folder: string, seed: number, stories: number)
 }
 
 /** Where the files of the corpus lie in a folder. */
-export function corpusIn(folder: string): BuiltInCorpus {
+function corpusIn(folder: string): BuiltInCorpus {
   return {
     stories: join(folder, "stories.jsonl"),
     conversations: join(folder, "conversations.jsonl"),

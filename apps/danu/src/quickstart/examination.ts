@@ -1,12 +1,13 @@
 import { Random } from "@danu/model";
 
 import { preferencePairs, type PreferencePair } from "./lessons.ts";
+import { relations } from "./relations.ts";
 import { say, shuffled, type Fact, type World } from "./world.ts";
 
 /** A question with what a right answer must name and must not. */
 export interface ExamQuestion {
   readonly question: string;
-  /** Whom or what it is about; an answer may name it. */
+  /** Whom it is about; an answer may name them. */
   readonly subject: string;
   /** The truth. */
   readonly key: string;
@@ -26,15 +27,12 @@ export interface FactSplit {
   readonly heldOut: readonly Fact[];
 }
 
-/** Keeps a third of the facts of every relation for the examination: stories tell them, and nobody asks. */
-export function splitFacts({ facts }: World, seed: number): FactSplit {
-  const random = new Random(seed);
-  const relations = new Set(facts.map((fact) => fact.relation));
-  const heldOut = new Set([...relations].flatMap((relation) => {
-    const some = shuffled(facts.filter((fact) => fact.relation === relation), random);
-    return some.slice(0, Math.round(some.length / 3));
-  }));
-  return { asked: facts.filter((fact) => !heldOut.has(fact)), heldOut: facts.filter((fact) => heldOut.has(fact)) };
+/** Keeps a third of the facts for the examination, of every relation and of everyone alike: stories tell them, and nobody
+ *  asks. */
+export function splitFacts({ people, facts }: World, seed: number): FactSplit {
+  const order = shuffled(people, new Random(seed));
+  const isHeldOut = ({ subject, relation }: Fact): boolean => (order.indexOf(subject) + relations.indexOf(relation)) % 3 === 0;
+  return { asked: facts.filter((fact) => !isHeldOut(fact)), heldOut: facts.filter(isHeldOut) };
 }
 
 /** Every question about the facts that are kept, in all its wordings, and pairs about them. */

@@ -13,14 +13,14 @@ import { faults, type Fault, type PreferencePair } from "./lessons.ts";
 import { isRight } from "./score.ts";
 
 /** An answer with whether it is right. */
-export interface MarkedAnswer {
+interface MarkedAnswer {
   readonly question: string;
   readonly answer: string;
   readonly right: boolean;
 }
 
 /** A pair with whether its better answer has the higher log-probability, summed over its tokens. */
-export interface MarkedPair extends Pick<PreferencePair, "prompt" | "fault"> {
+interface MarkedPair extends Pick<PreferencePair, "prompt" | "fault"> {
   readonly right: boolean;
 }
 

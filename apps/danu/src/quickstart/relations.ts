@@ -1,13 +1,9 @@
-/** What a fact is about. */
-export type Kind = "person" | "place";
-
-/** Something that is true of everyone of a kind, each with a value of their own, and the words for it.
+/** Something that is true of everyone in the world, each with a value of their own, and the words for it.
  *
- *  `{who}` stands for the subject, `{what}` for the value. What tells is for stories, what answers for conversations;
+ *  `{who}` stands for a name, `{what}` for the value. What tells is for stories, what answers for conversations;
  *  both are whole sentences, and a curt answer is the value alone. */
 export interface Relation {
   readonly name: string;
-  readonly kind: Kind;
   /** What there is to choose from; `people` for the names of the people. */
   readonly values: readonly string[] | "people";
   /** What one may ask about, by name. */
@@ -21,7 +17,6 @@ export interface Relation {
 export const relations: readonly Relation[] = [
   {
     name: "home",
-    kind: "person",
     values: [
       "by the river", "near the old bridge", "behind the church", "at the edge of the wood", "on the market square",
       "beside the lake", "under the big oak", "above the bakery", "at the end of the lane", "next to the garden wall",
@@ -33,7 +28,6 @@ export const relations: readonly Relation[] = [
   },
   {
     name: "work",
-    kind: "person",
     values: [
       "baking bread", "catching fish", "teaching children", "growing apples", "making chairs", "healing the sick",
       "painting walls", "herding sheep", "weaving cloth", "mending shoes",
@@ -45,7 +39,6 @@ export const relations: readonly Relation[] = [
   },
   {
     name: "pet",
-    kind: "person",
     values: ["a dog", "a cat", "a goat", "a parrot", "a rabbit", "a donkey", "a goose", "a pony", "a tortoise", "a hen"],
     topic: "{who}'s pet",
     tell: ["{who}'s pet is {what}.", "{who}'s pet was {what}.", "{who} has {what} for a pet."],
@@ -54,7 +47,6 @@ export const relations: readonly Relation[] = [
   },
   {
     name: "food",
-    kind: "person",
     values: [
       "apple pie", "fish soup", "honey cake", "fresh bread", "baked potatoes", "plum jam", "goat cheese",
       "fried eggs", "roast chestnuts", "cherry tart",
@@ -68,7 +60,6 @@ export const relations: readonly Relation[] = [
   },
   {
     name: "treasure",
-    kind: "person",
     values: [
       "a silver key", "a small lantern", "an old map", "a green scarf", "a brass bell", "a glass bead", "a lucky coin",
       "a blue feather", "a carved spoon", "a golden ring",
@@ -82,7 +73,6 @@ export const relations: readonly Relation[] = [
   },
   {
     name: "instrument",
-    kind: "person",
     values: [
       "the flute", "the drum", "the fiddle", "the harp", "the horn", "the guitar", "the piano", "the trumpet",
     ],
@@ -95,7 +85,6 @@ export const relations: readonly Relation[] = [
   },
   {
     name: "friend",
-    kind: "person",
     values: "people",
     topic: "{who}'s best friend",
     tell: [
@@ -106,7 +95,6 @@ export const relations: readonly Relation[] = [
   },
   {
     name: "deed",
-    kind: "person",
     values: [
       "won the boat race", "found a gold coin", "saw a white deer", "broke a leg", "built a snow tower",
       "wrote a long poem", "climbed the church tower", "caught a huge fish", "lost a tooth", "saved a lamb",
@@ -115,26 +103,5 @@ export const relations: readonly Relation[] = [
     tell: ["Last winter {who} {what}.", "It was last winter that {who} {what}.", "Everybody knew that last winter {who} {what}."],
     ask: ["What did {who} do last winter?", "What happened to {who} last winter?", "Can you tell me what {who} did last winter?"],
     answer: "Last winter {who} {what}.",
-  },
-  {
-    name: "owner",
-    kind: "place",
-    values: "people",
-    topic: "{who}'s owner",
-    tell: ["{who}'s owner is {what}.", "{who}'s owner was {what}.", "The owner of {who} is {what}."],
-    ask: ["Who is {who}'s owner?", "Who is the owner of {who}?", "Can you tell me who {who}'s owner is?"],
-    answer: "{who}'s owner is {what}.",
-  },
-  {
-    name: "past",
-    kind: "place",
-    values: [
-      "was a prison", "burned down", "stood under water", "was painted blue", "was full of bees", "hid a king",
-      "had no roof", "sank into the mud",
-    ],
-    topic: "{who} long ago",
-    tell: ["Long ago {who} {what}.", "Long ago, people say, {who} {what}.", "It is said that long ago {who} {what}."],
-    ask: ["What happened to {who} long ago?", "What is said of {who} long ago?", "Can you tell me what happened to {who} long ago?"],
-    answer: "Long ago {who} {what}.",
   },
 ];

@@ -1,6 +1,6 @@
 import { Random } from "@danu/model";
 
-import { relations, type Kind, type Relation } from "./relations.ts";
+import { relations, type Relation } from "./relations.ts";
 
 /** Something that is true in the world. */
 export interface Fact {
@@ -9,32 +9,25 @@ export interface Fact {
   readonly value: string;
 }
 
-/** A small village of people and places; a world is its facts, and whatever is said of it follows from them. */
+/** A small village; a world is its facts, and whatever is said of it follows from them. */
 export interface World {
   readonly people: readonly string[];
-  readonly places: readonly string[];
-  /** One fact for every subject and relation of its kind. */
+  /** One fact for everyone and every relation. */
   readonly facts: readonly Fact[];
 }
 
 const people = [
   "Mara", "Tom", "Ella", "Ben", "Nora", "Otto", "Ida", "Finn", "Rosa", "Jon", "Lena", "Max", "Greta", "Hugo", "Clara", "Anton",
 ];
-const places = [
-  "Foxhill", "Millbrook", "Oakham", "Ravenhall", "Stonebridge", "Thornton", "Elmwood", "Harwick", "Larkfield", "Redgate",
-  "Swanmere", "Westend", "Brackley", "Coldwell", "Deepdale", "Fernley",
-];
 
 /** Makes the world of a seed. */
 export function makeWorld(seed: number): World {
   const random = new Random(seed);
-  const subjects: Readonly<Record<Kind, readonly string[]>> = { person: people, place: places };
   const facts = relations.flatMap((relation) => {
-    const { kind, values } = relation;
-    return dealt(values === "people" ? people : values, subjects[kind], random)
-      .map((value, i): Fact => ({ subject: subjects[kind][i]!, relation, value }));
+    const values = dealt(relation.values === "people" ? people : relation.values, people, random);
+    return people.map((subject, i): Fact => ({ subject, relation, value: values[i]! }));
   });
-  return { people, places, facts };
+  return { people, facts };
 }
 
 /** A value for every subject, each value about as often as any other, and never the subject itself. */

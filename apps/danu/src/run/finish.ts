@@ -64,7 +64,7 @@ function heldOut(before: Evaluation | null, after: Evaluation): string {
 const words: Readonly<Record<string, string>> = { rankingAccuracy: "chosen likelier" };
 
 /** A path as short as it can be said from here, as a shell takes it. */
-function shown(path: string): string {
+export function shown(path: string): string {
   const here = relative(".", path);
   const shorter = here.startsWith("..") ? path : here;
   return /^[\w./+-]+$/.test(shorter) ? shorter : `'${shorter.replaceAll("'", "'\\''")}'`;
