@@ -69,6 +69,23 @@ describe("sample", () => {
     for (let i = 0; i < 200; i++) expect([1, 2]).toContain(sample(logits.slice(), [], { topK: 2 }, random));
   });
 
+  test("draws as a list of all tokens by rank would, cut by topK and then by topP", () => {
+    const shares = fc.constantFrom(0.1, 0.5, 0.9, 0.999, 1);
+    fc.assert(fc.property(scores, fc.nat({ max: 45 }), shares, fc.integer(), (values, topK, topP, seed) => {
+      const logits = Float32Array.from(values, (x) => Math.round(x));
+      const all = [...logits.keys()];
+      const ranked = topK === 0 && topP === 1 ? all : all.sort((a, b) => logits[b]! - logits[a]! || a - b);
+      const kept = ranked.slice(0, topK === 0 ? ranked.length : topK);
+      const weights = kept.map((id) => Math.exp((logits[id]! - Math.max(...logits)) / 0.7));
+      const sum = (some: readonly number[]): number => some.reduce((total, w) => total + w, 0);
+      const enough = weights.findIndex((_, i) => sum(weights.slice(0, i + 1)) >= topP * sum(weights));
+      const count = topP === 1 ? kept.length : enough + 1;
+      let left = new Random(seed).uniform() * sum(weights.slice(0, count));
+      const drawn = weights.slice(0, count).findIndex((w) => (left -= w) < 0);
+      expect(sample(logits, [], { temperature: 0.7, topK, topP }, new Random(seed))).toBe(kept[drawn]);
+    }), { numRuns: 500 });
+  });
+
   test("the repetition penalty lowers seen tokens whatever their sign", () => {
     expect(sample(Float32Array.of(2, 1.9), [0], { temperature: 0, repetitionPenalty: 1.2 }, new Random(0))).toBe(1);
     expect(sample(Float32Array.of(-1, -1.1), [0], { temperature: 0, repetitionPenalty: 1.2 }, new Random(0))).toBe(1);
