@@ -157,11 +157,11 @@ extern "C" __global__ void __launch_bounds__(adamw::THREADS) adamw_flat(float* p
 }
 
 /// All matrices that fp8 products read, in one launch, so that the GPU runs empty only once. Blocks: tiles of all.
-extern "C" __global__ void __launch_bounds__(adamw::THREADS, 3) adamw_matrices(const AdamWMatrix* table, int count, const AdamWStep* step) {
+extern "C" __global__ void __launch_bounds__(adamw::THREADS, 2) adamw_matrices(const AdamWMatrix* table, int count, const AdamWStep* step) {
     adamw::tile<2, true>(table, count, step);
 }
 
 /// The copies alone, of weights that come from elsewhere; m, v and g may be null.
-extern "C" __global__ void __launch_bounds__(adamw::THREADS, 4) weight_copies(const AdamWMatrix* table, int count) {
+extern "C" __global__ void __launch_bounds__(adamw::THREADS, 3) weight_copies(const AdamWMatrix* table, int count) {
     adamw::tile<4, false>(table, count, nullptr);
 }

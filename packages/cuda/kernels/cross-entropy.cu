@@ -142,7 +142,8 @@ template <int THREADS, class T> DEVICE void row_in_two_passes(T* logits, float* 
 }
 }  // namespace cross_entropy
 
-/// One block of 512 a row; 128 + 2V bytes of shared memory, so that at 32,000 logits three rows share a multiprocessor.
+/// One block of 512 a row; 128 + 2V bytes of shared memory, so that at 32,000 logits three rows share a multiprocessor, and
+/// that chunks of many rows pay least for the last, partly empty turn.
 /// @param logits [rows, V], becomes its gradient; V a multiple of 8, at most 115,000  @param losses [rows]
 /// @param targets [rows]  @param scale [1], usually one over the trained tokens of the step
 /// @param fault [1], written only by a bad target

@@ -35,6 +35,13 @@ export async function loadTunedModel(device: Device, recipe: TuningRecipe, confi
   const { model, lora, dtype, seed, sequenceLength, recompute } = recipe;
   const loaded = await loadWeights(device, model, lora === null ? "f32" : dtype);
   const decoder = new Decoder(device, config, sequenceLength, { recompute });
+  return await tuneWeights(decoder, loaded, lora, seed);
+}
+
+/** Makes a model of weights trainable, all of them or an adapter beside them. It takes over decoder and weights. */
+export async function tuneWeights(
+  decoder: Decoder, loaded: DecoderParameters, lora: LoraConfig | null, seed: number,
+): Promise<TunedModel> {
   if (lora === null) {
     return {
       decoder, params: loaded, frozen: null,
@@ -44,7 +51,7 @@ export async function loadTunedModel(device: Device, recipe: TuningRecipe, confi
   }
   return {
     decoder,
-    params: await initializeLora(device, config, lora, loaded, seed),
+    params: await initializeLora(decoder.device, decoder.config, lora, loaded, seed),
     frozen: loaded,
     weights: (params, dropoutSeed) => adapt(loaded, params as LoraParameters, lora, dropoutSeed),
     [Symbol.dispose]: () => {
