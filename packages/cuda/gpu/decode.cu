@@ -39,20 +39,22 @@ template <class W> __global__ void plain_product(Product p, double* sums) {    /
 struct Pool { Buffer<H> bf16{420'000'000}; Buffer<E4> fp8{420'000'000}; Buffer<H> x{8 * 16384}, norm{16384}, residual{8 * 32000}; Buffer<float> y{8 * 32000}, scale{1}; Pool(bool small) { if (small) { fill_normal<<<64, 256>>>(bf16.data, 1 << 20, 1ull, 1.f); fill_normal<<<64, 256>>>(fp8.data, 1 << 20, 1ull, 1.f); } else { fill(bf16, 1); fill(fp8, 2); } fill(x, 3); fill(norm, 4); fill(residual, 5); scale.write({0.02f}); } };
 template <class W> const W* weights(const Pool& p) { if constexpr (sizeof(W) == 2) return p.bf16; else return p.fp8; }
 
+/// As many blocks as the GPU holds at a time, or as there is work for; few, so that they take turns, where nothing is timed.
+static int grid(int blocks, int held, bool time = true) { static const int count = multiprocessors(); return std::min(blocks, time ? count * held : 3); }
 template <class K, class W, Result RESULT, int BLOCKS> void run(const char* name, Pool& pool, int N, int K_, int batch, bool time) {
     const size_t size = (size_t)N * K_; const int sets = std::max<size_t>(1, std::min<size_t>(24, pool.bf16.size / size)), shared = batch * decode::row_bytes(K_), out = RESULT == Result::swiglu ? N / 2 : N;
     CHECK(cudaFuncSetAttribute(product<K, BLOCKS>, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
     Product p{pool.y, weights<W>(pool), sizeof(W) == 1 ? pool.scale.data : nullptr, pool.x, pool.norm, 1e-5f, RESULT == Result::bf16 ? pool.residual.data : nullptr, N, K_, batch};
-    pool.y.poison(); launch(product<K, BLOCKS>, decode::blocks<K::BLOCK_ROWS>(N), decode::THREADS, shared, 0, false, p); CHECK(cudaDeviceSynchronize());
+    pool.y.poison(); launch(product<K, BLOCKS>, grid(decode::blocks<K::BLOCK_ROWS>(N), BLOCKS, time), decode::THREADS, shared, 0, false, p); CHECK(cudaDeviceSynchronize());
     const auto once = fingerprint(pool.y); std::vector<float> got((size_t)batch * out);
     if (RESULT == Result::f32) got = pool.y.read(0, got.size()); else { std::vector<H> raw(got.size()); CHECK(cudaMemcpy(raw.data(), pool.y, raw.size() * 2, cudaMemcpyDeviceToHost)); for (size_t i = 0; i < raw.size(); i++) got[i] = number(raw[i]); }
     Buffer<double> sums((size_t)batch * N); plain_product<W><<<dim3((N + 127) / 128, batch), 128>>>(p, sums); const auto s = sums.read(); const auto residual = pool.residual.read(0, (size_t)batch * out); std::vector<float> want(got.size());
     for (int b = 0; b < batch; b++) for (int n = 0; n < out; n++) { const double v = s[(size_t)b * N + n]; want[(size_t)b * out + n] = RESULT == Result::swiglu ? v / (1 + exp(-v)) * s[(size_t)b * N + n + out] : v + (p.residual ? number(residual[(size_t)b * out + n]) : 0); }
     const double off = difference(got, want);
-    pool.y.poison(); launch(product<K, BLOCKS>, decode::blocks<K::BLOCK_ROWS>(N), decode::THREADS, shared, 0, false, p); const bool same = fingerprint(pool.y) == once;
+    pool.y.poison(); launch(product<K, BLOCKS>, grid(decode::blocks<K::BLOCK_ROWS>(N), BLOCKS, time), decode::THREADS, shared, 0, false, p); const bool same = fingerprint(pool.y) == once;
     printf("%-34s %5d x %4d batch %d  difference %.1e%s %s", name, N, K_, batch, off, same ? "" : " REPEAT DIFFERS", verdict(off < 1e-5 && same));
     if (time) for (bool early : {false, true}) {
-        const float us = 1000 / float(sets) * graph_ms([&](cudaStream_t stream) { for (int i = 0; i < sets; i++) { p.w = weights<W>(pool) + i * size; launch(product<K, BLOCKS>, decode::blocks<K::BLOCK_ROWS>(N), decode::THREADS, shared, stream, early, p); } });
+        const float us = 1000 / float(sets) * graph_ms([&](cudaStream_t stream) { for (int i = 0; i < sets; i++) { p.w = weights<W>(pool) + i * size; launch(product<K, BLOCKS>, grid(decode::blocks<K::BLOCK_ROWS>(N), BLOCKS, time), decode::THREADS, shared, stream, early, p); } });
         printf("  %s %6.2f us %5.0f GB/s %5.1f %%", early ? "early" : "one by one", us, size * sizeof(W) / us / 1e3, size * sizeof(W) / us / 10 / READ);
     }
     printf("\n"); fflush(stdout);
@@ -65,7 +67,7 @@ constexpr auto plain = Result::bf16, f32 = Result::f32, swiglu = Result::swiglu;
 // ---- Attention
 
 using decode_attention::Arguments;
-template <int KEYS> __global__ void __launch_bounds__(KEYS * 2, 1) attend(const __grid_constant__ Arguments a) { decode_attention::run<KEYS>(a); }
+template <int KEYS> __global__ void __launch_bounds__(KEYS * 2, 512 / KEYS) attend(const __grid_constant__ Arguments a) { decode_attention::run<KEYS>(a); }
 /// A warp a q head: scores first, then values; the cache has the new position already.
 __global__ void plain_attend(Arguments a, float* out) {
     using namespace decode_attention;
@@ -113,17 +115,17 @@ template <class W, bool VECTOR> void step(Pool& pool, int batch, int position) {
     constexpr int C = 2560, F = 6912, QKV = 3840, LAYERS = 24; Context c(batch, 32, 8, 4096, 4096, LAYERS, std::vector<int>(batch, position));
     Buffer<H> x(batch * C), hidden(batch * F); Buffer<float> logits((size_t)batch * 32000); fill(x, 1); const int attention_shared = sizeof(decode_attention::Tile<128>::Shared);
     CHECK(cudaFuncSetAttribute(attend<128>, cudaFuncAttributeMaxDynamicSharedMemorySize, attention_shared));
-    constexpr int DEPTH = sizeof(W) == 2 ? 10 : 5, BLOCKS = sizeof(W) == 2 ? 2 : 3;
-    using Plain = std::conditional_t<VECTOR, V<W, plain, 2, DEPTH>, T<W, plain, DEPTH>>; using Gated = std::conditional_t<VECTOR, V<W, swiglu, 2, DEPTH>, T<W, swiglu, DEPTH>>; using Logits = std::conditional_t<VECTOR, V<H, f32, 2, 10>, T<H, f32, 10>>;
-    for (void (*k)(const Product) : {(void (*)(const Product))product<Plain, BLOCKS>, (void (*)(const Product))product<Gated, BLOCKS>, (void (*)(const Product))product<Logits, 2>}) CHECK(cudaFuncSetAttribute(k, cudaFuncAttributeMaxDynamicSharedMemorySize, batch * decode::row_bytes(F)));
+    constexpr int DEPTH = sizeof(W) == 2 ? 10 : 5, BLOCKS = VECTOR ? 3 : 2;
+    using Plain = std::conditional_t<VECTOR, V<W, plain, sizeof(W) == 2 ? 1 : 2, 5>, T<W, plain, DEPTH>>; using Gated = std::conditional_t<VECTOR, V<W, swiglu, 2, 5>, T<W, swiglu, DEPTH>>; using Logits = std::conditional_t<VECTOR, V<H, f32, 1, 5>, T<H, f32, 10>>;
+    for (void (*k)(const Product) : {(void (*)(const Product))product<Plain, BLOCKS>, (void (*)(const Product))product<Gated, BLOCKS>, (void (*)(const Product))product<Logits, BLOCKS>}) CHECK(cudaFuncSetAttribute(k, cudaFuncAttributeMaxDynamicSharedMemorySize, batch * decode::row_bytes(F)));
     const size_t layer = (size_t)C * (QKV + C + 3 * F), room = pool.bf16.size - 32000 * C;
     const float* scale = sizeof(W) == 1 ? pool.scale.data : nullptr;
     const auto place = [&](int l) { return l * layer % (room - layer) / 16 * 16; };
-    for (int mode = 0; mode < 6; mode++) {
-        const bool early = mode > 0; const size_t most = mode < 2 ? 0 : (size_t)4 << (20 + mode - 2);    // bytes asked for ahead: 4 to 32 MiB
+    for (int mode = 0; mode < 4; mode++) {
+        const bool early = mode > 0; const size_t most = mode < 2 ? 0 : (size_t)4 << (20 + mode - 2);    // bytes asked for ahead: 4 and 8 MiB
         const float ms = graph_ms([&](cudaStream_t s) {
             const auto ahead = [&](size_t at, int N, int K) { return decode::Ahead{weights<W>(pool) + at, (uint32_t)std::min<size_t>(most, (size_t)N * K * sizeof(W))}; };
-            const auto run = [&](auto kernel, int rows, void* y, size_t at, const H* in, const H* norm, const H* residual, int N, int K, decode::Ahead next) { launch(kernel, (N + rows - 1) / rows, decode::THREADS, batch * decode::row_bytes(K), s, early, Product{y, weights<W>(pool) + at, scale, in, norm, 1e-5f, residual, N, K, batch, next}); };
+            const auto run = [&](auto kernel, int rows, void* y, size_t at, const H* in, const H* norm, const H* residual, int N, int K, decode::Ahead next) { launch(kernel, grid((N + rows - 1) / rows, BLOCKS), decode::THREADS, batch * decode::row_bytes(K), s, early, Product{y, weights<W>(pool) + at, scale, in, norm, 1e-5f, residual, N, K, batch, next}); };
             for (int l = 0; l < LAYERS; l++) {
                 const size_t at = place(l), out = at + (size_t)QKV * C, gate = out + (size_t)C * C, down = gate + 2 * (size_t)F * C;
                 run(product<Plain, BLOCKS>, Plain::BLOCK_ROWS, c.qkv, at, x, pool.norm, nullptr, QKV, C, ahead(out, C, C));
@@ -133,7 +135,7 @@ template <class W, bool VECTOR> void step(Pool& pool, int batch, int position) {
                 run(product<Gated, BLOCKS>, Gated::BLOCK_ROWS, hidden, gate, x, pool.norm, nullptr, 2 * F, C, ahead(down, C, F));
                 run(product<Plain, BLOCKS>, Plain::BLOCK_ROWS, x, down, hidden, nullptr, x, C, F, l + 1 < LAYERS ? ahead(place(l + 1), QKV, C) : decode::Ahead{pool.bf16 + room, (uint32_t)most});
             }
-            launch(product<Logits, 2>, (32000 + 15) / 16, decode::THREADS, batch * decode::row_bytes(C), s, early, Product{logits, pool.bf16 + room, nullptr, x, pool.norm, 1e-5f, nullptr, 32000, C, batch});
+            launch(product<Logits, BLOCKS>, grid(decode::blocks<Logits::BLOCK_ROWS>(32000), BLOCKS), decode::THREADS, batch * decode::row_bytes(C), s, early, Product{logits, pool.bf16 + room, nullptr, x, pool.norm, 1e-5f, nullptr, 32000, C, batch});
         }, 7);
         const double bytes = (double)layer * LAYERS * sizeof(W) + 32000.0 * C * 2 + (position + 1) * 320.0 * 8 * LAYERS * batch;
         printf("step, %s weights, %s, batch %d, position %4d, %s, %2zu MiB ahead  %.3f ms  %5.0f tokens/s  %5.0f GB/s %5.1f %%\n", sizeof(W) == 2 ? "bf16" : "fp8", VECTOR ? "vector" : "tensor", batch, position, early ? "early" : "one by one", most >> 20, ms, batch * 1000 / ms, bytes / ms / 1e6, bytes / ms / 1e4 / READ); fflush(stdout);
@@ -141,21 +143,21 @@ template <class W, bool VECTOR> void step(Pool& pool, int batch, int position) {
 }
 
 template <int DUMMY = 0> void bf16(Pool& pool, int N, int K) {
-    RUN(N, K, 1, true, 3, H, plain, V<H, plain, 1, 5>); RUN(N, K, 1, true, 3, H, plain, V<H, plain, 1, 10>); RUN(N, K, 1, true, 3, H, plain, V<H, plain, 2, 5>); RUN(N, K, 1, true, 2, H, plain, V<H, plain, 2, 10>); RUN(N, K, 1, true, 2, H, plain, V<H, plain, 4, 5>);
-    for (int batch : {1, 8}) { RUN(N, K, batch, true, 3, H, plain, T<H, plain, 5>); RUN(N, K, batch, true, 2, H, plain, T<H, plain, 10>); }
+    RUN(N, K, 1, true, 3, H, plain, V<H, plain, 1, 5>); RUN(N, K, 1, true, 4, H, plain, V<H, plain, 1, 5>); RUN(N, K, 1, true, 3, H, plain, V<H, plain, 1, 10>); RUN(N, K, 1, true, 3, H, plain, V<H, plain, 2, 5>);
+    for (int batch : {1, 8}) { RUN(N, K, batch, true, 2, H, plain, T<H, plain, 5>); RUN(N, K, batch, true, 2, H, plain, T<H, plain, 10>); }
 }
 template <int DUMMY = 0> void fp8(Pool& pool, int N, int K) {
-    RUN(N, K, 1, true, 3, E4, plain, V<E4, plain, 1, 5>); RUN(N, K, 1, true, 3, E4, plain, V<E4, plain, 2, 5>); RUN(N, K, 1, true, 4, E4, plain, V<E4, plain, 2, 3>); RUN(N, K, 1, true, 2, E4, plain, V<E4, plain, 4, 5>);
-    for (int batch : {1, 8}) { RUN(N, K, batch, true, 3, E4, plain, T<E4, plain, 5>); RUN(N, K, batch, true, 4, E4, plain, T<E4, plain, 3>); }
+    RUN(N, K, 1, true, 4, E4, plain, V<E4, plain, 1, 5>); RUN(N, K, 1, true, 3, E4, plain, V<E4, plain, 2, 5>); RUN(N, K, 1, true, 4, E4, plain, V<E4, plain, 2, 3>);
+    for (int batch : {1, 8}) { RUN(N, K, batch, true, 2, E4, plain, T<E4, plain, 5>); RUN(N, K, batch, true, 3, E4, plain, T<E4, plain, 3>); }
 }
 int main(int count, char** words) {
     const bool small = count > 1 && !strcmp(words[1], "--small"); Pool pool(small);
     RUN(100, 264, 1, false, 2, H, plain, V<H, plain, 2, 10>); RUN(102, 1000, 1, false, 2, H, swiglu, V<H, swiglu, 2, 10>); RUN(37, 432, 1, false, 3, E4, plain, V<E4, plain, 2, 5>); RUN(96, 432, 1, false, 3, E4, swiglu, V<E4, swiglu, 2, 5>);
-    RUN(100, 264, 8, false, 2, H, plain, T<H, plain, 10>); RUN(102, 1000, 3, false, 2, H, swiglu, T<H, swiglu, 10>); RUN(101, 520, 8, false, 2, H, f32, T<H, f32, 10>); RUN(37, 432, 5, false, 3, E4, plain, T<E4, plain, 5>); RUN(96, 16, 8, false, 3, E4, swiglu, T<E4, swiglu, 5>);
+    RUN(100, 264, 8, false, 2, H, plain, T<H, plain, 10>); RUN(102, 1000, 3, false, 2, H, swiglu, T<H, swiglu, 10>); RUN(101, 520, 8, false, 2, H, f32, T<H, f32, 10>); RUN(37, 432, 5, false, 2, E4, plain, T<E4, plain, 5>); RUN(96, 208, 8, false, 2, E4, swiglu, T<E4, swiglu, 5>);
     attention<128>(2, 8, 2, 300, 300, {700, 149}, false); attention<64>(3, 8, 2, 260, 200, {200, 0, 333}, false); attention<256>(1, 3, 3, 520, 500, {1029}, false); attention<128>(1, 8, 1, 400, 1000, {270}, false);
     if (small) return failures;
     for (auto s : {std::array<int, 2>{3840, 2560}, {2560, 2560}, {6912, 2560}, {13824, 2560}, {2560, 6912}, {32000, 2560}}) { bf16(pool, s[0], s[1]); fp8(pool, s[0], s[1]); }
-    RUN(13824, 2560, 1, true, 2, H, swiglu, V<H, swiglu, 2, 10>); RUN(13824, 2560, 1, true, 3, E4, swiglu, V<E4, swiglu, 2, 5>); RUN(13824, 2560, 8, true, 2, H, swiglu, T<H, swiglu, 10>); RUN(13824, 2560, 8, true, 3, E4, swiglu, T<E4, swiglu, 5>); RUN(32000, 2560, 8, true, 2, H, f32, T<H, f32, 10>);
+    RUN(13824, 2560, 1, true, 3, H, swiglu, V<H, swiglu, 2, 5>); RUN(13824, 2560, 1, true, 3, E4, swiglu, V<E4, swiglu, 2, 5>); RUN(13824, 2560, 8, true, 2, H, swiglu, T<H, swiglu, 10>); RUN(13824, 2560, 8, true, 2, E4, swiglu, T<E4, swiglu, 5>); RUN(32000, 2560, 8, true, 2, H, f32, T<H, f32, 10>);
     for (int batch : {1, 8}) for (int position : {511, 4095}) { const std::vector<int> p(batch, position); attention<64>(batch, 32, 8, 4096, 4096, p, true); attention<128>(batch, 32, 8, 4096, 4096, p, true); attention<256>(batch, 32, 8, 4096, 4096, p, true); }
     for (int position : {511, 4095}) { step<H, true>(pool, 1, position); step<H, false>(pool, 1, position); step<E4, true>(pool, 1, position); step<E4, false>(pool, 1, position); step<H, false>(pool, 8, position); step<E4, false>(pool, 8, position); }
     return failures;

@@ -2,9 +2,9 @@
 //
 //   node driver.mjs FOLDER     FOLDER holds probe-sm_90.cubin
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 
-const koffi = createRequire(import.meta.url)(process.env.KOFFI ?? "koffi");
+import koffi from "koffi";
+
 const cuda = koffi.load("libcuda.so.1");
 const call = (name, ...types) => {
   const f = cuda.func(name, "int", types);

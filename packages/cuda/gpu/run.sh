@@ -21,7 +21,7 @@ for part in "$@"; do
     check) run 60 machine ./machine images ;;
     measure) for p in $programs; do run 60 "$p" "./$p"; done ;;
     sustain) run 30 sustain ./gemm --sustain ;;
-    driver) bash node/unpack.sh /tmp/node > /dev/null && run 30 driver env KOFFI="$PWD/node_modules/koffi" /tmp/node/node driver.mjs images ;;
+    driver) bash node/unpack.sh /tmp/node > /dev/null && run 30 driver /tmp/node/node driver.mjs images ;;
     sanitize) for tool in memcheck synccheck; do for p in $programs; do QUIET=1 run 40 "$tool-$p" compute-sanitizer --tool $tool --error-exitcode 9 "./$p" --small; done; done ;;
     peers) run 40 peers-gemm python3 peers.py gemm; run 120 peers-attention python3 peers.py attention ;;
     step) run 150 step-2048 python3 peers.py step=2048x8; run 150 step-16384 python3 peers.py step=16384x1 ;;

@@ -43,14 +43,15 @@ DEVICE void widen(uint32_t four, uint32_t (&pairs)[2]) {
 
 /// Bytes of a row of x in shared memory: 64 past a multiple of 128, so that rows one after another lie in different banks.
 __host__ DEVICE int row_bytes(int K) { return (K * 2 + 127) / 128 * 128 + 64; }
-/// x · w of the norm as bf16 into `rows`, zero past K; Σ x² by row and warp into `squares`. Then a sync.
+/// Warps that share a row of x while it is staged.
+DEVICE int parts(int batch) { return WARPS / batch; }
+/// x · w of the norm as bf16 into `rows`, zero past K; Σ x² by row and part into `squares`. Then a sync.
 DEVICE void stage(uint8_t* rows, float (*squares)[WARPS], const Product& p) {
-    const int stride = row_bytes(p.K);
-    #pragma unroll 2
-    for (int b = 0; b < p.batch; b++) {
+    const int stride = row_bytes(p.K), share = parts(p.batch), warp = threadIdx.x / 32, b = warp / share, part = warp % share;
+    if (b < p.batch) {
         float sum = 0;
-        #pragma unroll 2
-        for (int i = threadIdx.x; i < (stride - 64) / 16; i += THREADS) {
+        #pragma unroll 5
+        for (int i = part * 32 + threadIdx.x % 32; i < (stride - 64) / 16; i += share * 32) {
             uint4 v = make_uint4(0, 0, 0, 0);
             if (i * 8 < p.K) {
                 v = *reinterpret_cast<const uint4*>(p.x + (size_t)b * p.K + i * 8);
@@ -67,7 +68,7 @@ DEVICE void stage(uint8_t* rows, float (*squares)[WARPS], const Product& p) {
             }
             *reinterpret_cast<uint4*>(rows + b * stride + i * 16) = v;
         }
-        if (p.norm) { sum = warp_sum(sum); if (threadIdx.x % 32 == 0) squares[b][threadIdx.x / 32] = sum; }
+        if (p.norm) { sum = warp_sum(sum); if (threadIdx.x % 32 == 0) squares[b][part] = sum; }
     }
     __syncthreads();
 }
@@ -75,8 +76,7 @@ DEVICE void stage(uint8_t* rows, float (*squares)[WARPS], const Product& p) {
 DEVICE float factor(const float (*squares)[WARPS], const Product& p, int b, float f) {
     if (p.norm) {
         float sum = 0;
-        #pragma unroll
-        for (int w = 0; w < WARPS; w++) sum += squares[b][w];
+        for (int i = 0; i < parts(p.batch); i++) sum += squares[b][i];
         f *= rsqrtf(sum / p.K + p.eps);
     }
     return f;
@@ -181,19 +181,19 @@ template <class W, Result RESULT, int DEPTH> struct Tensor {
         const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4, stride = row_bytes(p.K);
         constexpr int OWN = RESULT == Result::swiglu ? 8 : 16;                     // results of a tile and row of x
         const int limit = RESULT == Result::swiglu ? p.N / 2 : p.N, tiles = (limit + OWN - 1) / OWN, steps = (p.K + STEP - 1) / STEP;
-        const W *w = static_cast<const W*>(p.w), *upper, *lower; int first, second;
+        const W* w = static_cast<const W*>(p.w); uint32_t upper, lower; int first, second;   // elements before a lane's 16 bytes of its two rows
         uint4 v[DEPTH][2]; float d[4];
         const auto take = [&](int tile) {
             first = tile * OWN + g; second = RESULT == Result::swiglu ? first + limit : first + 8;
-            upper = w + (size_t)min(first, limit - 1) * p.K + t * PER; lower = w + (size_t)min(second, p.N - 1) * p.K + t * PER;
+            upper = (uint32_t)min(first, limit - 1) * p.K + t * PER; lower = (uint32_t)min(second, p.N - 1) * p.K + t * PER;
             d[0] = d[1] = d[2] = d[3] = 0;
         };
         const auto fetch = [&](int base) {
             #pragma unroll
             for (int i = 0; i < DEPTH; i++) {
                 const int k = (base + i * WARPS + warp) * STEP; const bool inside = k + t * PER < p.K;
-                v[i][0] = inside ? load_once(upper + k) : make_uint4(0, 0, 0, 0);
-                v[i][1] = inside ? load_once(lower + k) : make_uint4(0, 0, 0, 0);
+                v[i][0] = inside ? load_once(w + upper + k) : make_uint4(0, 0, 0, 0);
+                v[i][1] = inside ? load_once(w + lower + k) : make_uint4(0, 0, 0, 0);
             }
         };
         const auto multiply = [&](int base) {
@@ -401,13 +401,16 @@ template <int KEYS> DEVICE void run(const Arguments& a) {
     float* weights = &s.out[0][0][0];                            // [group][splits]
     float* const tops = &s.top[0][0];
     for (int h = warp; h < group; h += T::WARPS) {
-        float all = -1e30f, total = 0;
-        for (int i = lane; i < splits; i += 32) all = fmaxf(all, __ldcg(parts + (size_t)i * PART + MAX_GROUP * D + h));
+        const auto top_of = [&](int i) { return __ldcg(parts + (size_t)i * PART + MAX_GROUP * D + h); };
+        const auto sum_of = [&](int i) { return __ldcg(parts + (size_t)i * PART + MAX_GROUP * (D + 1) + h); };
+        const float own_top = lane < splits ? top_of(lane) : -1e30f, own_sum = lane < splits ? sum_of(lane) : 0;    // for up to 32 splits that is all
+        float all = own_top, total = 0;
+        for (int i = lane + 32; i < splits; i += 32) all = fmaxf(all, top_of(i));
         #pragma unroll
         for (int m = 16; m; m /= 2) all = fmaxf(all, __shfl_xor_sync(~0u, all, m));
         for (int i = lane; i < splits; i += 32) {
-            const float f = exp2_fast(__ldcg(parts + (size_t)i * PART + MAX_GROUP * D + h) - all);
-            total = fmaf(__ldcg(parts + (size_t)i * PART + MAX_GROUP * (D + 1) + h), f, total); weights[h * splits + i] = f;
+            const float f = exp2_fast((i == lane ? own_top : top_of(i)) - all);
+            total = fmaf(i == lane ? own_sum : sum_of(i), f, total); weights[h * splits + i] = f;
         }
         total = decode::warp_sum(total);
         if (lane == 0) tops[h] = 1 / total;
@@ -419,10 +422,16 @@ template <int KEYS> DEVICE void run(const Arguments& a) {
     for (int i = threadIdx.x; i < items * shares; i += T::THREADS) {
         const int h = i % items / (D / 4), d = i % (D / 4) * 4, begin = min(splits, i / items * each), end = min(splits, begin + each);
         float4 value = make_float4(0, 0, 0, 0);
-        #pragma unroll 8
-        for (int k = begin; k < end; k++) {
-            const float f = weights[h * splits + k]; const float4 x = __ldcg(reinterpret_cast<const float4*>(parts + (size_t)k * PART + h * D + d));
-            value.x = fmaf(x.x, f, value.x); value.y = fmaf(x.y, f, value.y); value.z = fmaf(x.z, f, value.z); value.w = fmaf(x.w, f, value.w);
+        constexpr int BATCH = 8;                                // on their way together
+        for (int base = begin; base < end; base += BATCH) {
+            float4 x[BATCH];
+            #pragma unroll
+            for (int j = 0; j < BATCH; j++) if (base + j < end) x[j] = __ldcg(reinterpret_cast<const float4*>(parts + (size_t)(base + j) * PART + h * D + d));
+            #pragma unroll
+            for (int j = 0; j < BATCH; j++) if (base + j < end) {
+                const float f = weights[h * splits + base + j];
+                value.x = fmaf(x[j].x, f, value.x); value.y = fmaf(x[j].y, f, value.y); value.z = fmaf(x[j].z, f, value.z); value.w = fmaf(x[j].w, f, value.w);
+            }
         }
         joined[i] = value;
     }
@@ -438,23 +447,22 @@ template <int KEYS> DEVICE void run(const Arguments& a) {
 
 // ---- Entry points
 
-/// Products: one block of 256 threads for 16 rows of W; batch × `row_bytes(K)` bytes of shared memory. `..._one` are for batch
-/// 1 without the tensor core.
+/// Products, by blocks of 256 threads: as many as multiprocessors × the number below hold at a time, or one for BLOCK_ROWS
+/// rows of W where those are fewer; batch × `row_bytes(K)` bytes of shared memory. `..._one` are for batch 1.
 /// @param y see `Product`  @param w [N, K]; K a multiple of 8 (bf16) or 16 (fp8)  @param x [batch, K]
 #define DECODE_PRODUCT(NAME, BLOCKS, ...) \
 extern "C" __global__ void __launch_bounds__(decode::THREADS, BLOCKS) NAME(const __grid_constant__ decode::Product p) { \
     using namespace decode; \
-    static_assert(__VA_ARGS__::BLOCK_ROWS == 16, "one grid for all"); \
     __VA_ARGS__::run(p); \
 }
 DECODE_PRODUCT(decode_bf16, 2, Tensor<Bf16, Result::bf16, 10>)
 DECODE_PRODUCT(decode_bf16_swiglu, 2, Tensor<Bf16, Result::swiglu, 10>)
 DECODE_PRODUCT(decode_bf16_logits, 2, Tensor<Bf16, Result::f32, 10>)
-DECODE_PRODUCT(decode_fp8, 3, Tensor<Fp8, Result::bf16, 5>)
-DECODE_PRODUCT(decode_fp8_swiglu, 3, Tensor<Fp8, Result::swiglu, 5>)
-DECODE_PRODUCT(decode_bf16_one, 2, Vector<Bf16, Result::bf16, 2, 10>)
-DECODE_PRODUCT(decode_bf16_swiglu_one, 2, Vector<Bf16, Result::swiglu, 2, 10>)
-DECODE_PRODUCT(decode_bf16_logits_one, 2, Vector<Bf16, Result::f32, 2, 10>)
+DECODE_PRODUCT(decode_fp8, 2, Tensor<Fp8, Result::bf16, 5>)
+DECODE_PRODUCT(decode_fp8_swiglu, 2, Tensor<Fp8, Result::swiglu, 5>)
+DECODE_PRODUCT(decode_bf16_one, 3, Vector<Bf16, Result::bf16, 1, 5>)
+DECODE_PRODUCT(decode_bf16_swiglu_one, 3, Vector<Bf16, Result::swiglu, 2, 5>)
+DECODE_PRODUCT(decode_bf16_logits_one, 3, Vector<Bf16, Result::f32, 1, 5>)
 DECODE_PRODUCT(decode_fp8_one, 3, Vector<Fp8, Result::bf16, 2, 5>)
 DECODE_PRODUCT(decode_fp8_swiglu_one, 3, Vector<Fp8, Result::swiglu, 2, 5>)
 
@@ -463,4 +471,4 @@ DECODE_PRODUCT(decode_fp8_swiglu_one, 3, Vector<Fp8, Result::swiglu, 2, 5>)
 /// In `Arguments`: out [batch, heads, 80]; partial [batch, kv_heads, grid.x, 8, 82] f32; tickets [batch, kv_heads], zero, and
 /// left zero; caches [batch, kv_heads, capacity, 80], position j in slot j % capacity, capacity ≥ min(window, longest text);
 /// qkv [batch, heads + 2 kv_heads, 80], not rotated; table [P, 80] f32 of cosines and sines; at most 8 q heads a kv head.
-extern "C" __global__ void __launch_bounds__(256) decode_attention_128(const __grid_constant__ decode_attention::Arguments a) { decode_attention::run<128>(a); }
+extern "C" __global__ void __launch_bounds__(256, 4) decode_attention_128(const __grid_constant__ decode_attention::Arguments a) { decode_attention::run<128>(a); }
