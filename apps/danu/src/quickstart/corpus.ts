@@ -41,6 +41,7 @@ export async function writeCorpus(folder: string, seed: number, stories: number)
   const trainer = new BpeTrainer({ vocabularySize: 1024, allowSmaller: true, specialTokens: ["<|prompt|>", "<|answer|>"] });
   for (const text of texts) trainer.add(text);
   for (const { messages } of chats) for (const { content } of messages) trainer.add(content);
+  for (const { prompt, chosen, rejected } of pairs) for (const text of [prompt, chosen, rejected]) trainer.add(text);
   await placeFile(corpus.tokenizer, trainer.train().file);
   await placeFile(corpus.stories, lines(texts.map((text) => ({ text }))));
   await placeFile(corpus.conversations, lines(chats));

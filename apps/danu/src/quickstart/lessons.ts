@@ -23,9 +23,8 @@ export interface PreferencePair {
   readonly fault: Fault;
 }
 
-/** What conversations are like, in shares: mostly whole sentences, some curt, a few rude. That one may be kind is left to the
- *  preferences to teach. */
-const shares: Readonly<Record<Manner, number>> = { whole: 16, curt: 3, kind: 0, rude: 1 };
+/** What conversations are like, in shares: written by many hands, mostly in whole sentences, seldom kind. */
+const shares: Readonly<Record<Manner, number>> = { whole: 14, curt: 3, kind: 1, rude: 2 };
 const manners = (Object.keys(shares) as Manner[]).flatMap((manner) => Array<Manner>(shares[manner]).fill(manner));
 
 /** Conversations of a question, or now and then of two or three, about some facts. @param rounds how often each fact is asked about */
