@@ -24,7 +24,7 @@ export interface PreferencePair {
 }
 
 /** What conversations are like, in shares: written by many hands, mostly in whole sentences, seldom kind. */
-const shares: Readonly<Record<Manner, number>> = { whole: 14, curt: 3, kind: 1, rude: 2 };
+const shares: Readonly<Record<Manner, number>> = { whole: 26, curt: 6, kind: 3, rude: 4 };
 const manners = (Object.keys(shares) as Manner[]).flatMap((manner) => Array<Manner>(shares[manner]).fill(manner));
 
 /** Conversations of a question, or now and then of two or three, about some facts. @param rounds how often each fact is asked about */

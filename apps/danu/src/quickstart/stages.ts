@@ -21,7 +21,7 @@ export type StageName = (typeof stageNames)[number];
 export interface StageLengths {
   /** Steps of pretraining, of 256 tokens. */
   readonly steps: number;
-  /** Passes of SFT over the conversations; DPO makes three quarters as many over its pairs. */
+  /** Passes of SFT over the conversations; DPO makes half as many over its pairs. */
   readonly epochs: number;
 }
 
@@ -78,7 +78,7 @@ export async function runStage(stage: StageName, options: StageOptions): Promise
     case "dpo": return await dpo({
       ...common,
       layer: {
-        ...tuning, model: modelFolder(folder, "sft"), data: { paths: [corpus.preferences] }, epochs: 0.75 * epochs,
+        ...tuning, model: modelFolder(folder, "sft"), data: { paths: [corpus.preferences] }, epochs: 0.5 * epochs,
         // The supervised term keeps what the pairs do not ask about from being forgotten.
         losses: [{ loss: "sigmoid", beta: 0.2 }, { loss: "sft", weight: 0.5 }],
         pairsPerBatch: 16, learningRate: { peak: 2e-4 },
