@@ -14,7 +14,7 @@ export const command: Command = defineCommand({
   flags: {
     out: { type: "text", value: "DIR", default: "runs/quickstart", help: "folder for the data, the runs and the models" },
     steps: { type: "integer", value: "N", min: 1, max: 100_000, default: 1200, help: "steps of pretraining" },
-    epochs: { type: "number", value: "X", min: 0.001, max: 100, default: 4, help: "passes of SFT over the conversations; DPO makes three quarters as many" },
+    epochs: { type: "number", value: "X", min: 0.001, max: 100, default: 4, help: "passes of SFT over the conversations; DPO makes half as many" },
     seed: { type: "integer", value: "N", min: 0, default: 1, help: "of the village, the weights and the data order" },
     ...deviceFlags,
   },
