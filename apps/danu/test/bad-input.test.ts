@@ -7,7 +7,7 @@ import { BpeTrainer } from "@danu/tokenizer";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { danu, inFolder, type Outcome } from "./support.ts";
-import { tinyCorpus, tinyRecipe } from "./tiny-run.ts";
+import { tinyCorpus, tinyRecipe, tinyVocabulary } from "./tiny-run.ts";
 
 /** One sentence on standard error, nothing on standard output but progress, exit code 1. */
 function expectSentence({ code, stderr }: Outcome, ...parts: readonly (string | RegExp)[]): void {
@@ -20,7 +20,7 @@ describe("a recipe", () => {
   test.each([
     [
       { learnRate: 1 },
-      /recipe\.json: recipe: expected fields of model, .*, got "learnRate"; did you mean learningRate\?/,
+      /recipe\.json: recipe: expected fields of .*model, .*, got "learnRate"; did you mean learningRate\?/,
     ],
     [{ learningRate: { peek: 1 } }, /learningRate: expected fields of kind, peak, .*, got "peek"; did you mean peak\?/],
     [{ tokensPerBatch: "8k" }, /tokensPerBatch: expected a (whole )?number, got "8k"/],
@@ -36,7 +36,7 @@ describe("a recipe", () => {
     [{ model: { heads: 3, keyValueHeads: 2 } }, /keyValueHeads: expected a divisor of the 3 attention heads, got 2/],
     [
       { model: { vocabularySize: 100 } },
-      /model\.vocabularySize: expected at least the 1024 pieces of the tokenizer, got 100/,
+      `model.vocabularySize: expected at least the ${tinyVocabulary} pieces of the tokenizer, got 100`,
     ],
     [{ model: { maxPositions: 16 } }, /model\.maxPositions: expected at least the longest sequence length, 64, got 16/],
     [{ learningRate: { peak: 1e-3, floor: 1 } }, /schedule: expected .*floor ≤ peak/],
@@ -130,7 +130,9 @@ describe("pretraining", () => {
         /expected .* to be empty or a new folder/,
       );
       expect(await readFile(join(folder, "file"), "utf8")).toBe("good");
-      expect((await readdir(join(folder, "corpus"))).sort()).toEqual(["stories.jsonl", "tokenizer.model"]);
+      expect((await readdir(join(folder, "corpus"))).sort()).toEqual([
+        "conversations.jsonl", "examination.json", "preferences.jsonl", "stories.jsonl", "tokenizer.model",
+      ]);
       expectSentence(await danu(["pretrain", "--out", join(folder, "corpus"), "--resume"]), "it has no recipe.json");
     });
   });
@@ -224,10 +226,10 @@ describe("a model folder", () => {
       (bytes) => Buffer.concat([Buffer.from([255, 255, 255, 0, 0, 0, 0, 0]), bytes.subarray(8)]),
     ],
     ["a header beyond the cap", (bytes) => Buffer.concat([Buffer.alloc(8, 255), bytes.subarray(8)])],
-    ["a shape that does not fit its bytes", withHeader((header) => header.replace("[1024,32]", "[1024,33]"))],
+    ["a shape that does not fit its bytes", withHeader((header) => header.replace(`[${tinyVocabulary},32]`, `[${tinyVocabulary},33]`))],
     [
       "a shape that overflows",
-      withHeader((header) => header.replace("[1024,32]", "[9007199254740991,9007199254740991]")),
+      withHeader((header) => header.replace(`[${tinyVocabulary},32]`, "[9007199254740991,9007199254740991]")),
     ],
     ["a tensor given twice", withHeader((header) => header.replace("model.norm.weight", "lm_head.weight"))],
     ["bytes at the end", (bytes) => Buffer.concat([bytes, Buffer.alloc(3)])],
@@ -242,9 +244,9 @@ describe("a model folder", () => {
   });
 
   test.each([
-    ["[[1, 2, 1024]]", /ids\.json: row 0, column 2: expected an id from 0 to 1023, got 1024/],
-    ["[[1], [-1]]", /row 1, column 0: expected an id from 0 to 1023, got -1/],
-    ['[[1, "2"]]', /expected an id from 0 to 1023, got "2"/],
+    ["[[1, 2, 1024]]", `ids.json: row 0, column 2: expected an id from 0 to ${tinyVocabulary - 1}, got 1024`],
+    ["[[1], [-1]]", `row 1, column 0: expected an id from 0 to ${tinyVocabulary - 1}, got -1`],
+    ['[[1, "2"]]', `expected an id from 0 to ${tinyVocabulary - 1}, got "2"`],
     ["[[1, 2], [3]]", /expected rows of equal length, row 0 has 2 ids and row 1 has 1/],
     ["[[]]", /expected at least one id in a row/],
     ["[]", /expected rows of token ids/],
@@ -261,7 +263,7 @@ describe("a model folder", () => {
     await writeFile(ids, "[[1, 2, 3], [4, 5, 6]]");
     const out = join(dirname(ids), "logits.safetensors");
     const good = await danu(["logits", "--model", model, "--ids", ids, "--out", out, "--json"]);
-    expect(JSON.parse(good.stdout)).toEqual({ out, shape: [2, 3, 1024] });
+    expect(JSON.parse(good.stdout)).toEqual({ out, shape: [2, 3, tinyVocabulary] });
     expectSentence(
       await danu(["logits", "--model", model, "--ids", ids, "--out", join(out, "x")]),
       /a part of the path is a file/,

@@ -3,6 +3,9 @@ import { join } from "node:path";
 
 import { writeCorpus, type BuiltInCorpus } from "../src/quickstart/corpus.ts";
 
+/** Pieces of the tokenizer of {@link tinyCorpus}. */
+export const tinyVocabulary = 923;
+
 /** Writes a corpus of some 35,000 tokens. */
 export async function tinyCorpus(folder: string): Promise<BuiltInCorpus> {
   return writeCorpus(join(folder, "corpus"), 1, 300);

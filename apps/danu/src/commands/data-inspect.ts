@@ -1,7 +1,9 @@
+import { existsSync } from "node:fs";
+
 import { formatNames, inspectDataset, inspectExamples, openDataset } from "@danu/data";
 
 import { defineCommand, type Command } from "../cli/command.ts";
-import { UsageError } from "../cli/errors.ts";
+import { InputError, UsageError } from "../cli/errors.ts";
 import type { FlagValues } from "../cli/flags.ts";
 import { withCommas } from "../cli/format.ts";
 import { Reporter } from "../cli/reporter.ts";
@@ -71,6 +73,8 @@ async function inspectShards(path: string, flags: Flags, reporter: Reporter): Pr
 }
 
 async function inspectFiles(paths: readonly string[], flags: Flags, reporter: Reporter): Promise<void> {
+  const missing = paths.find((path) => !path.startsWith("hf:") && !existsSync(path));
+  if (missing !== undefined) throw new InputError(`${missing}: there is no such file or folder; check the path`);
   if (flags.tokenizer === undefined) {
     throw new UsageError("expected --tokenizer PATH: what is trained of a conversation follows from its tokens and chat template");
   }
