@@ -132,5 +132,7 @@ describe("Open Assistant trees", () => {
         rejected: [turn("assistant", "worst")],
       },
     ]);
+    const twice = { ...root, replies: [answer("same", 0), answer(" same", 1)] };
+    expect(await examplesOf(readPreferences, [twice, root])).toHaveLength(1);
   });
 });

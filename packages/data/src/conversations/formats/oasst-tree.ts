@@ -41,7 +41,9 @@ export function* pairsOf(root: TreeNode, options: FormatOptions): Generator<Pref
     const [best] = ranked;
     const worst = ranked[ranked.length - 1];
     if (node.role === "user" && best !== undefined && worst !== undefined && best.rank !== worst.rank) {
-      yield { prompt: here.map(messageOf), chosen: [messageOf(best)], rejected: [messageOf(worst)] };
+      // Two people may give the same answer: a tree is none the worse for it, but there is nothing to prefer.
+      if (best.text.trim() === worst.text.trim()) options.drop?.("a best answer that is the worst one again");
+      else yield { prompt: here.map(messageOf), chosen: [messageOf(best)], rejected: [messageOf(worst)] };
     }
     for (const reply of replies) yield* walk(here, reply);
   };
