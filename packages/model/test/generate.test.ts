@@ -74,7 +74,9 @@ describe("sample", () => {
     fc.assert(fc.property(scores, fc.nat({ max: 45 }), shares, fc.integer(), (values, topK, topP, seed) => {
       const logits = Float32Array.from(values, (x) => Math.round(x));
       const all = [...logits.keys()];
-      const ranked = topK === 0 && topP === 1 ? all : all.sort((a, b) => logits[b]! - logits[a]! || a - b);
+      // What cuts nothing off is drawn from in the order of the ids.
+      const isWhole = (topK === 0 || topK >= all.length) && topP === 1;
+      const ranked = isWhole ? all : all.sort((a, b) => logits[b]! - logits[a]! || a - b);
       const kept = ranked.slice(0, topK === 0 ? ranked.length : topK);
       const weights = kept.map((id) => Math.exp((logits[id]! - Math.max(...logits)) / 0.7));
       const sum = (some: readonly number[]): number => some.reduce((total, w) => total + w, 0);
