@@ -1,29 +1,17 @@
-// Every Hopper instruction that the kernels use, each behind a named function, so that kernels hold no inline PTX and
-// compile unchanged against the functions of the same names in ../twin. NVIDIA, PTX ISA 9.0.
+// The instructions of Hopper (sm_90a) that the kernels use beyond those of every GPU, each behind a named function, so that
+// kernels hold no inline PTX and compile unchanged against the functions of the same names in ../twin. NVIDIA, PTX ISA 9.0.
 #pragma once
 #include <cuda.h>
-#include <cuda_bf16.h>
-#include <cuda_fp8.h>
-#include <stdint.h>
-
-#define DEVICE __device__ __forceinline__
+#include <warp.cuh>
 
 // ---- Where a thread stands
 
-/// Start of the dynamic shared memory, which a launch asks for in bytes.
-DEVICE uint8_t* shared_memory() { extern __shared__ __align__(1024) uint8_t raw[]; return raw; }
-DEVICE uint32_t shared_address(const void* p) { return (uint32_t)__cvta_generic_to_shared(p); }
 DEVICE uint32_t cluster_rank() { uint32_t r; asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(r)); return r; }
 
 // ---- Barriers
 
 /// All threads of all blocks of the cluster.
 DEVICE void cluster_sync() { asm volatile("barrier.cluster.arrive.aligned;\nbarrier.cluster.wait.aligned;" ::: "memory"); }
-/// `count` threads of this block, by the number of a barrier from 1 to 15.
-DEVICE void group_sync(int id, int count) { asm volatile("bar.sync %0, %1;" :: "r"(id), "r"(count) : "memory"); }
-/// Arrives without waiting; the `count` threads of a barrier are those that arrive and those that sync.
-DEVICE void group_arrive(int id, int count) { asm volatile("bar.arrive %0, %1;" :: "r"(id), "r"(count) : "memory"); }
-
 /// Launched as a programmatic dependent: until the kernels before this one are done and what they wrote is to be seen.
 /// Every block calls it before it reads or writes what they touch; in an ordinary launch it returns at once.
 DEVICE void grid_wait() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
@@ -184,29 +172,5 @@ DEVICE void stmatrix4(const void* row, uint32_t a, uint32_t b, uint32_t c, uint3
 DEVICE void stmatrix4_transposed(const void* row, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
     asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1,%2,%3,%4};" :: "r"(shared_address(row)), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
 }
-/// Loads four 8×8 matrices of 16-bit elements; lane 8i + r names the address of row r of matrix i (16 bytes). Lane l gets
-/// elements 2(l % 4) and the next of row l / 4 of each; transposed, of column l / 4.
-DEVICE void ldmatrix4(uint32_t* r, const void* row) {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(shared_address(row)) : "memory");
-}
-DEVICE void ldmatrix4_transposed(uint32_t* r, const void* row) {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(shared_address(row)) : "memory");
-}
-/// The tensor core of one warp: d[16, 8] += A[16, 16] · B[16, 8]. With g = lane / 4, t = lane % 4, registers hold: of d rows
-/// g (0, 1) and g + 8 (2, 3), columns 2t and 2t + 1; of A pairs of k 2t (0, 1) and 2t + 8 (2, 3) of rows g and g + 8; of B
-/// column g, pairs of k 2t and 2t + 8.
-DEVICE void mma_bf16(float* d, const uint32_t* a, const uint32_t* b) {
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-/// 16 bytes that no one reads again and that no kernel writes while this one runs: they leave L1 to what is read often.
-DEVICE uint4 load_once(const void* from) {
-    uint4 v; asm("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(from)); return v;
-}
 /// Asks for `bytes` in a row, a multiple of 16, to come to L2.
 DEVICE void prefetch_l2(const void* from, uint32_t bytes) { asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" :: "l"(from), "r"(bytes) : "memory"); }
-/// Two f32 as a pair of bf16, the first in the low half.
-DEVICE uint32_t pack_bf16(float low, float high) {
-    __nv_bfloat162 pair = __floats2bfloat162_rn(low, high); return *reinterpret_cast<uint32_t*>(&pair);
-}
-DEVICE float exp2_fast(float x) { float y; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
