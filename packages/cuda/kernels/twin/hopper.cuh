@@ -5,7 +5,7 @@
 
 namespace twin {
 /// What the driver keeps in a tensor map.
-struct Map { uint8_t* base; uint64_t columns, rows, stride; uint32_t box_columns, box_rows; int element, swizzle; };   // sizes in elements, stride in bytes
+struct Map { uint8_t* base; uint64_t columns, rows, stride; uint32_t box_columns, box_rows; int element, swizzle; uint64_t plane_stride; };   // sizes in elements, strides in bytes
 inline uint32_t swizzled(uint32_t a, int bytes) { return bytes == 128 ? a ^ ((a >> 3) & 0x70) : bytes == 64 ? a ^ ((a >> 3) & 0x30) : bytes == 32 ? a ^ ((a >> 3) & 0x10) : a; }
 inline void arrive(Mbarrier& b, int arrivals, long bytes) {
     b.pending -= arrivals; b.bytes += bytes;
@@ -17,16 +17,16 @@ struct alignas(64) CUtensorMap { uint64_t opaque[16]; };
 static_assert(sizeof(twin::Map) <= sizeof(CUtensorMap));
 /// A tensor map of a row-major matrix with boxes of `box_columns` × `box_rows`.
 inline CUtensorMap tensor_map(const void* base, int element, uint64_t columns, uint64_t rows, uint32_t box_columns, uint32_t box_rows, int swizzle = 128) {
-    const twin::Map m{(uint8_t*)base, columns, rows, columns * element, box_columns, box_rows, element, swizzle};
+    const twin::Map m{(uint8_t*)base, columns, rows, columns * element, box_columns, box_rows, element, swizzle, 0};
     CUtensorMap map{}; memcpy(&map, &m, sizeof m); return map;
 }
 /// A tensor map of rows of `planes` planes, with boxes of `box_columns` × `box_rows` of one plane.
 inline CUtensorMap tensor_map_3d(const void* base, int element, uint64_t columns, uint64_t planes, uint64_t rows, uint32_t box_columns, uint32_t box_rows, int swizzle = 128) {
     CUtensorMap map = tensor_map(base, element, columns, rows, box_columns, box_rows, swizzle);
-    twin::Map m; memcpy(&m, &map, sizeof m); m.stride = planes * columns * element; memcpy(&map, &m, sizeof m); return map;
+    twin::Map m; memcpy(&m, &map, sizeof m); m.stride = planes * columns * element; m.plane_stride = columns * element; memcpy(&map, &m, sizeof m); return map;
 }
 namespace twin {
-inline Map plane(const CUtensorMap* map, int plane) { Map m = *(const Map*)map; m.base += plane * m.columns * m.element; return m; }
+inline Map plane(const CUtensorMap* map, int plane) { Map m = *(const Map*)map; m.base += plane * m.plane_stride; return m; }
 }
 
 DEVICE uint32_t cluster_rank() { return twin::block().rank; }

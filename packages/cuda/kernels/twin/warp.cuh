@@ -15,6 +15,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <stdexcept>
+#include <string>
 #include <vector>
 using std::max;
 using std::min;
@@ -50,6 +52,13 @@ inline Cluster* cluster; inline Fiber* self; inline ucontext_t scheduler; inline
 inline std::function<void()> body;
 
 inline void yield() { swapcontext(&self->context, &scheduler); }
+
+/// What stopped a kernel.
+struct Failure : std::runtime_error { using std::runtime_error::runtime_error; };
+inline std::string failure;
+/// Stops the kernel that runs: `launch` throws what is said here.
+[[noreturn]] inline void fail(const std::string& what) { failure = what; for (;;) yield(); }
+
 inline void entry() { body(); self->done = true; swapcontext(&self->context, &scheduler); }
 inline void meet(Named& n, int count) {
     const long round = n.round;
@@ -63,6 +72,7 @@ inline void warp_sync() {
 }
 
 /// Runs a grid: the blocks of a cluster together, clusters one after another. Shared memory starts as garbage.
+/// @throws Failure if threads wait for ever, or with what `fail` said
 inline void launch(Dim grid, int threads, int cluster_size, size_t shared_bytes, std::function<void()> kernel) {
     grid_size = grid; block_size = {threads, 1, 1}; body = kernel;
     for (int z = 0; z < grid.z; z++) for (int y = 0; y < grid.y; y++) for (int first = 0; first < grid.x; first += cluster_size) {
@@ -84,9 +94,9 @@ inline void launch(Dim grid, int threads, int cluster_size, size_t shared_bytes,
         size_t left = fibers.size(); long idle = 0;
         while (left) {
             const size_t before = left;
-            for (auto& f : fibers) if (!f->done) { self = f.get(); swapcontext(&scheduler, &f->context); if (f->done) left--; }
+            for (auto& f : fibers) if (!f->done) { self = f.get(); swapcontext(&scheduler, &f->context); if (f->done) left--; if (!failure.empty()) throw Failure(std::exchange(failure, {})); }
             idle = before == left ? idle + 1 : 0;
-            if (idle > 200000) { fprintf(stderr, "deadlock: %zu threads wait for ever\n", left); exit(1); }
+            if (idle > 200000) throw Failure("deadlock: " + std::to_string(left) + " threads wait for ever");
         }
     }
 }
