@@ -18,6 +18,16 @@ DEVICE void group_sync(int id, int count) { asm volatile("bar.sync %0, %1;" :: "
 /// Arrives without waiting; the `count` threads of a barrier are those that arrive and those that sync.
 DEVICE void group_arrive(int id, int count) { asm volatile("bar.arrive %0, %1;" :: "r"(id), "r"(count) : "memory"); }
 
+// ---- Copies to shared memory that run on, in groups of the thread that asked for them
+
+/// 16 bytes, of which the first `bytes` are copied and the rest become zero; both addresses are multiples of 16.
+DEVICE void cp_async(void* to, const void* from, int bytes = 16) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" :: "r"(shared_address(to)), "l"(from), "r"(bytes) : "memory");
+}
+DEVICE void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+/// Until this thread's copies have landed, but for those of its last N groups.
+template <int N> DEVICE void cp_async_wait() { asm volatile("cp.async.wait_group %0;" :: "n"(N) : "memory"); }
+
 // ---- Tensor cores and matrices of one warp
 
 /// Loads four 8×8 matrices of 16-bit elements; lane 8i + r names the address of row r of matrix i (16 bytes). Lane l gets
@@ -35,6 +45,26 @@ DEVICE void mma_bf16(float* d, const uint32_t* a, const uint32_t* b) {
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
+DEVICE void mma_f16(float* d, const uint32_t* a, const uint32_t* b) {
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+/// Whether the chip that is compiled for multiplies fp8 (sm_89 and later).
+#if __CUDA_ARCH__ >= 890
+constexpr bool FP8_PRODUCTS = true;
+#else
+constexpr bool FP8_PRODUCTS = false;
+#endif
+/// The same for fp8, k = 32: d[16, 8] += A[16, 32] · B[32, 8], four elements of k in a register where there were two.
+template <class A, class B> struct MmaFp8;
+#if __CUDA_ARCH__ >= 890
+#define MMA_FP8(A, B) template <> struct MmaFp8<__nv_fp8_##A, __nv_fp8_##B> { static DEVICE void run(float* d, const uint32_t* a, const uint32_t* b) { \
+    asm volatile("mma.sync.aligned.m16n8k32.row.col.f32." #A "." #B ".f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};" \
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1])); } };
+MMA_FP8(e4m3, e4m3)
+MMA_FP8(e5m2, e4m3)
+#endif
+template <class A, class B> DEVICE void mma_fp8(float* d, const uint32_t* a, const uint32_t* b) { MmaFp8<A, B>::run(d, a, b); }
 
 // ---- Small things
 

@@ -38,7 +38,7 @@ using std::min;
 
 namespace twin {
 struct Dim { int x = 1, y = 1, z = 1; };
-struct Warp { int arrived = 0; long round = 0; uint64_t slot[32]; uint32_t registers[32][4]; };
+struct Warp { int arrived = 0; long round = 0; uint64_t slot[32]; uint32_t registers[32][4]; float a[16][32], b[8][32]; };
 struct Named { int arrived = 0; long round = 0; };
 struct Mbarrier { int expected = 0, pending = 0; long bytes = 0, phase = 0; };
 struct Block {
@@ -137,18 +137,26 @@ inline void load_matrices(uint32_t* r, const void* row, bool transposed) {
 }  // namespace twin
 DEVICE void ldmatrix4(uint32_t* r, const void* row) { twin::load_matrices(r, row, false); }
 DEVICE void ldmatrix4_transposed(uint32_t* r, const void* row) { twin::load_matrices(r, row, true); }
-DEVICE void mma_bf16(float* d, const uint32_t* a, const uint32_t* b) {
-    auto& w = twin::warp(); const int lane = threadIdx.x % 32;
-    memcpy(w.registers[lane], a, 16); memcpy(&w.slot[lane], b, 8); twin::warp_sync();
-    for (int i = 0; i < 4; i++) {
-        const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
-        for (int k = 0; k < 16; k++) {
-            uint32_t pairs[2]; memcpy(pairs, &w.slot[column * 4 + k % 8 / 2], 8);
-            d[i] += twin::half_of(w.registers[row % 8 * 4 + k % 8 / 2][row / 8 + k / 8 * 2], k % 2) * twin::half_of(pairs[k / 8], k % 2);
-        }
-    }
-    twin::warp_sync();
+namespace twin {
+/// d[16, 8] += A[16, K] · B[K, 8], where K elements of k are 32 bytes.
+template <class A, class B> void mma(float* d, const uint32_t* a, const uint32_t* b) {
+    constexpr int PER = 4 / sizeof(A), K = 8 * PER;
+    auto& w = warp(); const int lane = self->thread.x % 32;
+    A own_a[4 * PER]; B own_b[2 * PER]; memcpy(own_a, a, sizeof own_a); memcpy(own_b, b, sizeof own_b);
+    for (int r = 0; r < 4; r++) for (int e = 0; e < PER; e++) w.a[lane / 4 + r % 2 * 8][r / 2 * 4 * PER + lane % 4 * PER + e] = float(own_a[r * PER + e]);
+    for (int r = 0; r < 2; r++) for (int e = 0; e < PER; e++) w.b[lane / 4][r * 4 * PER + lane % 4 * PER + e] = float(own_b[r * PER + e]);
+    warp_sync();
+    for (int i = 0; i < 4; i++) for (int k = 0; k < K; k++) d[i] += w.a[lane / 4 + i / 2 * 8][k] * w.b[lane % 4 * 2 + i % 2][k];
+    warp_sync();
 }
+}  // namespace twin
+DEVICE void mma_bf16(float* d, const uint32_t* a, const uint32_t* b) { twin::mma<__nv_bfloat16, __nv_bfloat16>(d, a, b); }
+DEVICE void mma_f16(float* d, const uint32_t* a, const uint32_t* b) { twin::mma<__half, __half>(d, a, b); }
+constexpr bool FP8_PRODUCTS = true;
+template <class A, class B> DEVICE void mma_fp8(float* d, const uint32_t* a, const uint32_t* b) { twin::mma<A, B>(d, a, b); }
+DEVICE void cp_async(void* to, const void* from, int bytes = 16) { memcpy(to, from, bytes); memset((uint8_t*)to + bytes, 0, 16 - bytes); }
+DEVICE void cp_async_commit() {}
+template <int N> DEVICE void cp_async_wait() {}
 DEVICE uint4 load_once(const void* from) { uint4 v; memcpy(&v, from, 16); return v; }
 DEVICE uint32_t pack_bf16(float low, float high) { __nv_bfloat162 p = __floats2bfloat162_rn(low, high); uint32_t u; memcpy(&u, &p, 4); return u; }
 DEVICE float exp2_fast(float x) { return exp2f(x); }
