@@ -13,7 +13,7 @@ const allowed = {
   optim: ["tensor"],
   dpo: ["tensor"],
   cpu: ["tensor", "attention", "optim"],
-  cuda: [],
+  cuda: ["tensor", "attention", "optim"],
   data: [],
   model: ["tensor", "attention"],
   train: ["tensor", "optim"],

@@ -4,6 +4,7 @@
 // A clip factor that is not finite leaves p, m and v as they are; the gradient is cleared and the copies written all the same.
 // Must move, a parameter: 32 bytes of p, m, v and g, read and written; 2 for each of the bf16 copy or the pair of fp8 copies
 // W and Wᵀ: 34 bytes, or 36 where both are kept.
+// nvcc: -use_fast_math
 #include <hopper.cuh>
 
 /// Scalars of one step, as PyTorch rounds them; written once a step by `adamw_prepare`, read by every block.

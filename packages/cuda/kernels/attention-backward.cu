@@ -5,6 +5,7 @@
 // both sides what was just computed feeds the next product from registers.
 // Shared layout of a [rows][80] tile: 64 columns in one 128-byte-swizzled panel, 16 columns (and 48 unused) in a second one;
 // the same copy is read K-major (for S and dP) and MN-major (for dK, dV, dQ).
+// nvcc: -use_fast_math
 #include <hopper.cuh>
 
 namespace attention_backward {

@@ -3,6 +3,7 @@
 // A target of −100 has loss 0 and gradient 0; one that is neither −100 nor in [0, V) as well, and it is left in `fault`.
 // Must move: 2 bytes in and 2 out a logit. Instructions: two exponentials a logit, 16 a clock and multiprocessor, which is
 // more than half of the time that the memory takes: blocks of different rows must overlap.
+// nvcc: -use_fast_math
 #include <hopper.cuh>
 
 namespace cross_entropy {

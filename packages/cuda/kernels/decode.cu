@@ -3,6 +3,7 @@
 // the residual), gate and up (normalises, applies SwiGLU), down (adds the residual).
 //   y = W · norm(x) + residual      norm(x) = x / sqrt(mean(x²) + eps) · w      swiglu(y) = silu(y[0 … N/2)) · y[N/2 … N)
 // Must move: the weights, 2 or 1 bytes each; the keys and values that the queries see, 320 bytes a position and kv head.
+// nvcc: -use_fast_math
 #include <hopper.cuh>
 
 namespace decode {

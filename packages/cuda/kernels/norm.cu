@@ -4,6 +4,7 @@
 // that only the number of blocks decides.
 // Must move, a channel of a token: forward 6 bytes of x, branch and x', or 2 of x alone, and 2 of y or 1 for each fp8 copy;
 // backward 8, and 1 for each fp8 copy.
+// nvcc: -use_fast_math
 #include "quantise.cuh"
 
 DEVICE uint4 add_bf16(uint4 x, uint4 y) {

@@ -1,6 +1,7 @@
 // Casts to fp8 with one scale a tensor (delayed scaling: Micikevicius et al. 2022, "FP8 formats for deep learning"):
 // q = saturate(x · scale), its transposed copy and the largest |x|; the transposition of a matrix of bytes; and, once a
 // step, new scales from the largest magnitudes of the last steps. Must move, an element: 2 bytes and 1 for each copy; 2 to transpose.
+// nvcc: -use_fast_math
 #include "quantise.cuh"
 
 /// TILES tiles of 128 × 128 a block, one after another; the next is on its way while one leaves.

@@ -5,6 +5,7 @@
 // Must move, a channel of a token: forward 4 bytes, backward 2 and 2 for bf16 or 1 for each fp8 copy.
 //
 // The table is f32 [positions, 80], 40 cosines then 40 sines of a position, as `ropeTable` of @danu/attention makes it.
+// nvcc: -use_fast_math
 #include "quantise.cuh"
 
 namespace rope {

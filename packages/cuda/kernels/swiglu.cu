@@ -1,6 +1,7 @@
 // Gated activation of Shazeer 2020: h = silu(g) · u with silu(g) = g · σ(g), and its gradients
 // dg = dh · u · σ(g) · (1 + g · (1 − σ(g))), du = dh · g · σ(g). In f32; gate columns lie before up columns.
 // Must move, a channel of h of a token: forward 4 bytes and 2 for bf16 or 1 for each fp8 copy; backward 6 and 4, or 2 each.
+// nvcc: -use_fast_math
 #include "quantise.cuh"
 
 DEVICE float sigmoid(float x) { return __fdividef(1.f, 1.f + __expf(-x)); }

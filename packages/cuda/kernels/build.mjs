@@ -1,0 +1,111 @@
+// Compiles every kernels/*.cu once into lib/NAME.fatbin, for all GPUs that it serves, and keeps what ptxas said of it in
+// lib/NAME.ptxas.txt.
+//
+//   node kernels/build.mjs [NAME]...     all by default
+//
+// $CUDA_HOME is where the toolkit is; $DANU_BUILD_ISA=native builds nothing on a machine without an NVIDIA GPU. A machine
+// without nvcc builds nothing, and says so: the package then has no kernels, and its device cannot be opened.
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const kernels = dirname(fileURLToPath(import.meta.url));
+const output = join(kernels, "..", "lib");
+const nvcc = join(process.env.CUDA_HOME ?? "/usr/local/cuda", "bin/nvcc");
+
+// Ampere, Ada and Hopper; later chips compile the PTX of the oldest when they load it.
+const everyGpu = ["arch=compute_80,code=[sm_80,compute_80]", "arch=compute_89,code=sm_89", "arch=compute_90a,code=sm_90a"];
+const hopper = ["arch=compute_90a,code=sm_90a"];
+// A source says in its first lines which further flags it is made for.
+const flagsMarker = /^\/\/ nvcc: (.+)$/m;
+
+/** A source with all it includes of ours, by path. */
+function sourcesOf(path, found = new Map()) {
+  if (found.has(path) || !existsSync(path)) return found;
+  const text = readFileSync(path, "utf8");
+  found.set(path, text);
+  for (const [, name] of text.matchAll(/^#include "([^"]+)"/gm)) sourcesOf(join(dirname(path), name), found);
+  for (const [, name] of text.matchAll(/^#include <([a-z-]+\.cuh)>/gm)) sourcesOf(join(kernels, "device", name), found);
+  return found;
+}
+
+function commandFor(name) {
+  const sources = sourcesOf(join(kernels, `${name}.cu`));
+  const isForHopper = sources.has(join(kernels, "device", "hopper.cuh"));
+  const flags = flagsMarker.exec(sources.get(join(kernels, `${name}.cu`)))?.[1].split(" ") ?? [];
+  const args = [
+    "-fatbin", "-O3", "-std=c++17", "-Xptxas", "-v", `-I${join(kernels, "device")}`, ...flags,
+    ...(isForHopper ? hopper : everyGpu).flatMap((target) => ["-gencode", target]), join(kernels, `${name}.cu`),
+  ];
+  const hash = createHash("sha256").update([nvcc, ...args].join("\0"));
+  for (const [path, text] of [...sources].sort(([a], [b]) => (a < b ? -1 : 1))) hash.update(path).update(text);
+  return { args, hash: hash.digest("hex") };
+}
+
+function run(args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(nvcc, args, { stdio: ["ignore", "pipe", "pipe"] });
+    let said = "";
+    child.stdout.on("data", (text) => (said += text));
+    child.stderr.on("data", (text) => (said += text));
+    child.on("error", reject);
+    child.on("close", (code) => (code === 0 ? resolve(said) : reject(new Error(`${said}nvcc failed with code ${code}: ${args.join(" ")}`))));
+  });
+}
+
+/** Builds one file unless it is current; several builds at once do no harm. */
+async function build(name) {
+  const { args, hash } = commandFor(name);
+  const [image, log] = [join(output, `${name}.fatbin`), join(output, `${name}.ptxas.txt`)];
+  if (existsSync(image) && existsSync(log) && readFileSync(log, "utf8").startsWith(hash)) return;
+  const temporary = `${image}.${process.pid}`;
+  try {
+    const said = await run([...args, "-o", temporary]);
+    renameSync(temporary, image);
+    writeFileSync(`${log}.${process.pid}`, `${hash}\n${said}`);
+    renameSync(`${log}.${process.pid}`, log);
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+}
+
+/** Removes what sources that are gone have left. */
+function removeStale(names) {
+  for (const file of readdirSync(output)) {
+    const name = /^(.+)\.(?:fatbin|ptxas\.txt)$/.exec(file)?.[1];
+    if (name !== undefined && !names.includes(name)) rmSync(join(output, file));
+  }
+}
+
+async function main() {
+  const all = readdirSync(kernels).filter((file) => file.endsWith(".cu")).map((file) => file.slice(0, -".cu".length));
+  if (!existsSync(nvcc)) {
+    console.log(`no kernels built: found no ${nvcc}; install the CUDA toolkit 12.8 or newer, or set CUDA_HOME`);
+    return;
+  }
+  if (process.env.DANU_BUILD_ISA === "native" && !existsSync("/dev/nvidiactl")) {
+    console.log("no kernels built: this machine has no NVIDIA GPU");
+    return;
+  }
+  mkdirSync(output, { recursive: true });
+  const asked = process.argv.slice(2);
+  const names = asked.length > 0 ? asked : all;
+  const waiting = [...names];
+  const start = performance.now();
+  const worker = async () => {
+    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) await build(name);
+  };
+  await Promise.all(Array.from({ length: Math.max(2, availableParallelism()) }, worker));
+  removeStale(all);
+  console.log(`${names.length} fatbins in lib (${((performance.now() - start) / 1000).toFixed(1)} s)`);
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(error.message);
+  process.exitCode = 1;
+}

@@ -1,0 +1,277 @@
+import { setImmediate, setTimeout } from "node:timers/promises";
+
+import { Device, DeviceError, type Handle, type Tensor } from "@danu/tensor";
+
+import { ArgumentMemory } from "./arguments.ts";
+import type { Chip } from "./chip.ts";
+import { Context } from "./context.ts";
+import type { Driver } from "./driver.ts";
+import type { ArgumentsOf, Kernel } from "./kernel.ts";
+import { Modules } from "./modules.ts";
+import { EVENT_WITHOUT_TIME, Downloads, Uploads } from "./staging.ts";
+import { isKernelFault, NOT_READY, OUT_OF_MEMORY, statusText } from "./status.ts";
+import { TensorMaps } from "./tensor-map.ts";
+
+/** Blocks, threads and shared memory of a launch. */
+export interface LaunchShape {
+  /** Blocks along x, y and z; 1 where left out. */
+  readonly grid: readonly [x: number, y?: number, z?: number];
+  /** Threads of a block. */
+  readonly block: number;
+  /** Dynamic shared memory of a block, in bytes. */
+  readonly shared?: number;
+}
+
+/** Bytes the device holds. */
+export interface MemoryUse {
+  readonly live: number;
+  readonly peak: number;
+}
+
+// What a kernel leaves that met an index outside of its table: a mark, the index, and the size of the table; see fault.cuh.
+const FAULT_BYTES = 16;
+const LAUNCHES_TO_NAME = 8;
+
+/** One NVIDIA GPU: kernels run in order on one stream while JavaScript goes on. */
+export class CudaDevice extends Device {
+  readonly name: string;
+  readonly chip: Chip;
+  /** Where kernels report an index that is out of range, i32 `[4]`. */
+  readonly fault: Handle;
+  readonly #driver: Driver;
+  readonly #context: Context;
+  readonly #stream: number;
+  readonly #modules: Modules;
+  readonly #maps: TensorMaps;
+  readonly #arguments = new ArgumentMemory();
+  readonly #uploads: Uploads;
+  readonly #downloads: Downloads;
+  /** Sizes of what is allocated. */
+  readonly #sizes = new Map<Handle, number>();
+  readonly #recent: string[] = [];
+  readonly #waitAfterLaunch: boolean;
+  #state: "open" | "failed" | "closed" = "open";
+  #failure = "";
+  #live = 0;
+  #peak = 0;
+
+  /** @param folder where the fatbins are  @param waitAfterLaunch wait for every kernel, so that one that fails is named */
+  constructor(driver: Driver, chip: Chip, folder: string, waitAfterLaunch = false) {
+    super();
+    this.name = `cuda:${chip.ordinal}`;
+    this.chip = chip;
+    this.#driver = driver;
+    this.#waitAfterLaunch = waitAfterLaunch;
+    this.#context = new Context(driver, chip.ordinal);
+    this.#context.use();
+    this.#stream = driver.handle("cuStreamCreate", (out) => driver.functions.StreamCreate(out, 1));
+    this.#modules = new Modules(driver, folder);
+    this.#maps = new TensorMaps(driver);
+    this.#uploads = new Uploads(driver, this.#stream);
+    this.#downloads = new Downloads(driver);
+    this.fault = this.allocate(FAULT_BYTES);
+    this.fill(this.fault, 0, 4, FAULT_BYTES / 4);
+  }
+
+  allocate(bytes: number): Handle {
+    this.#use();
+    const size = Math.max(bytes, 16);
+    const { functions } = this.#driver;
+    let status = 0;
+    const handle = this.#driver.handle("cuMemAllocAsync", (out) => {
+      status = functions.MemAllocAsync(out, size, this.#stream);
+      return status === OUT_OF_MEMORY ? 0 : status;
+    });
+    if (status === OUT_OF_MEMORY) {
+      throw new DeviceError(
+        `cuda: no GPU memory for ${megabytes(bytes)} beside the ${megabytes(this.#live)} in use, of ${megabytes(this.chip.memoryBytes)}; `
+        + "make the micro-batch or the model smaller, or recompute activations",
+        { bytes, live: this.#live, memoryBytes: this.chip.memoryBytes },
+      );
+    }
+    this.#sizes.set(handle, size);
+    this.#live += size;
+    this.#peak = Math.max(this.#peak, this.#live);
+    return handle;
+  }
+
+  free(handle: Handle): void {
+    const size = this.#sizes.get(handle);
+    if (size === undefined) return;
+    this.#sizes.delete(handle);
+    this.#live -= size;
+    if (this.#state !== "open") return;
+    this.#context.use();
+    this.#driver.check("cuMemFreeAsync", this.#driver.functions.MemFreeAsync(handle, this.#stream));
+  }
+
+  write(handle: Handle, bytes: Uint8Array): void {
+    this.#use();
+    this.#uploads.write(handle, bytes);
+  }
+
+  async read(handle: Handle, bytes: number): Promise<Uint8Array> {
+    this.#use();
+    const { functions } = this.#driver;
+    const copy = (to: number, from: Handle, count: number): void => {
+      this.#check("cuMemcpyDtoHAsync", count === 0 ? 0 : functions.MemcpyDtoHAsync_v2(to, from, count, this.#stream));
+    };
+    const pinned = this.#downloads.take(FAULT_BYTES + bytes);
+    try {
+      copy(pinned.address, this.fault, FAULT_BYTES);
+      copy(pinned.address + FAULT_BYTES, handle, bytes);
+      await this.finish();
+      this.#throwFault(new Int32Array(pinned.view.buffer, pinned.view.byteOffset, FAULT_BYTES / 4));
+      return pinned.view.slice(FAULT_BYTES, FAULT_BYTES + bytes);
+    } finally {
+      // Of a device that was closed or failed meanwhile nothing is left to be given back.
+      if (this.#state === "open") this.#downloads.give(pinned);
+    }
+  }
+
+  /** Waits for the work enqueued so far, without blocking other work of the process. */
+  async finish(): Promise<void> {
+    this.#use();
+    const { functions } = this.#driver;
+    const done = this.#driver.handle("cuEventCreate", (out) => functions.EventCreate(out, EVENT_WITHOUT_TIME));
+    this.#check("cuEventRecord", functions.EventRecord(done, this.#stream));
+    // Short work is done within a few turns of the event loop; longer work is worth a timer's millisecond.
+    for (let turn = 0; this.#state === "open"; turn++) {
+      this.#context.use();
+      const status = functions.EventQuery(done);
+      if (status !== NOT_READY) {
+        functions.EventDestroy_v2(done);
+        return this.#check("a kernel", status);
+      }
+      await (turn < 200 ? setImmediate() : setTimeout(1));
+    }
+    return this.#use();
+  }
+
+  /** Enqueues a kernel. @throws DeviceError where it cannot be launched */
+  launch<S extends string>(kernel: Kernel<S>, shape: LaunchShape, ...args: ArgumentsOf<S>): void {
+    this.#use();
+    const { grid: [x, y = 1, z = 1], block, shared = 0 } = shape;
+    if (x === 0 || y === 0 || z === 0) return;
+    const entry = this.#modules.functionOf(kernel, shared);
+    this.#arguments.write(kernel, args as never);
+    this.#remember(kernel.name);
+    const { functions } = this.#driver;
+    this.#check(kernel.name, functions.LaunchKernel(entry, x, y, z, block, 1, 1, shared, this.#stream, this.#arguments.list, 0));
+    if (this.#waitAfterLaunch) this.#check(kernel.name, functions.StreamSynchronize(this.#stream));
+  }
+
+  /** Describes a tensor to the copy engine. */
+  get maps(): TensorMaps {
+    this.#use();
+    return this.#maps;
+  }
+
+  /** Enqueues a copy within the device. */
+  copy(to: Handle, from: Handle, bytes: number): void {
+    this.#use();
+    if (bytes > 0) this.#check("cuMemcpyDtoDAsync", this.#driver.functions.MemcpyDtoDAsync_v2(to, from, bytes, this.#stream));
+  }
+
+  /** Enqueues writing `count` elements of 1, 2 or 4 bytes. */
+  fill(to: Handle, bits: number, elementBytes: 1 | 2 | 4, count: number): void {
+    this.#use();
+    if (count === 0) return;
+    const { functions } = this.#driver;
+    const set = elementBytes === 1 ? functions.MemsetD8Async : elementBytes === 2 ? functions.MemsetD16Async : functions.MemsetD32Async;
+    this.#check("cuMemsetAsync", set(to, bits, count, this.#stream));
+  }
+
+  /** Runs `f` with memory that is free again afterwards. */
+  withScratch<T>(bytes: number, f: (scratch: Handle) => T): T {
+    const scratch = this.allocate(bytes);
+    try {
+      return f(scratch);
+    } finally {
+      this.free(scratch);
+    }
+  }
+
+  /** Memory in use and most in use at once, in bytes. */
+  memory(): MemoryUse {
+    return { live: this.#live, peak: this.#peak };
+  }
+
+  /** Starts measuring the peak of `memory` afresh. */
+  resetPeak(): void {
+    this.#peak = this.#live;
+  }
+
+  /** Bytes of the GPU that nobody uses now. */
+  freeBytes(): number {
+    this.#use();
+    let free = 0;
+    this.#driver.handle("cuMemGetInfo", (out) => {
+      const total = new BigUint64Array(new ArrayBuffer(256), 0, 1);
+      const status = this.#driver.functions.MemGetInfo_v2(out, total);
+      free = Number(out[0]);
+      return status;
+    });
+    return free;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#state === "closed") return;
+    const wasOpen = this.#state === "open";
+    this.#state = "closed";
+    if (!wasOpen) return;
+    const { functions } = this.#driver;
+    this.#context.use();
+    functions.StreamSynchronize(this.#stream);
+    for (const handle of this.#sizes.keys()) functions.MemFreeAsync(handle, this.#stream);
+    this.#sizes.clear();
+    functions.StreamSynchronize(this.#stream);
+    this.#uploads.free();
+    this.#downloads.free();
+    this.#modules.free();
+    functions.StreamDestroy_v2(this.#stream);
+    this.#context.release();
+  }
+
+  /** Makes this GPU the one that the driver's calls go to. @throws DeviceError after the device was disposed or failed */
+  #use(): void {
+    if (this.#state === "closed") throw new DeviceError(`${this.name}: the device was disposed`);
+    if (this.#state === "failed") throw new DeviceError(`${this.name}: ${this.#failure}; open the device again`);
+    this.#context.use();
+  }
+
+  #check(what: string, status: number): void {
+    if (status === 0) return;
+    if (!isKernelFault(status)) this.#driver.check(what, status);
+    const named = this.#waitAfterLaunch ? what : `one of the kernels since the last read, the latest being ${this.#recent.join(", ")}`;
+    const hint = this.#waitAfterLaunch ? "" : "; DANU_CUDA_WAIT=1 names it";
+    this.#failure = `${statusText(status)} in ${named}${hint}`;
+    this.#state = "failed";
+    this.#sizes.clear();
+    this.#live = 0;
+    // Nothing of a context works after a fault; the next device starts with a fresh one.
+    this.#context.reset();
+    throw new DeviceError(`${this.name}: ${this.#failure}`, { status, kernels: [...this.#recent] });
+  }
+
+  #remember(kernel: string): void {
+    if (this.#recent.at(-1) === kernel) return;
+    this.#recent.push(kernel);
+    if (this.#recent.length > LAUNCHES_TO_NAME) this.#recent.shift();
+  }
+
+  #throwFault([mark, index, size]: Int32Array): void {
+    if (mark === 0) return;
+    this.fill(this.fault, 0, 4, FAULT_BYTES / 4);
+    throw new DeviceError(`${this.name}: expected an index from 0 to ${size! - 1}, got ${index}; look at the ids or positions`, { index, size });
+  }
+}
+
+/** The CUDA device that a kernel's output lives on. */
+export function cudaOf(tensor: Tensor): CudaDevice {
+  return tensor.device as CudaDevice;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}

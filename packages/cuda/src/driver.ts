@@ -1,0 +1,133 @@
+import { DeviceError } from "@danu/tensor";
+import koffi from "koffi";
+
+import { statusText } from "./status.ts";
+
+type Address = number | bigint;
+type Words = BigUint64Array | Int32Array | Uint32Array | Float32Array | Uint8Array;
+
+/** Functions of the driver API that danu calls, by their C names without `cu`, with the C types of their parameters:
+ *  `out` is a buffer for a result, `u64` a handle or address. */
+const prototypes = {
+  Init: ["uint32_t"],
+  DriverGetVersion: ["void *"],
+  DeviceGetCount: ["void *"],
+  DeviceGet: ["void *", "int"],
+  DeviceGetName: ["void *", "int", "int"],
+  DeviceGetAttribute: ["void *", "int", "int"],
+  DeviceTotalMem_v2: ["void *", "int"],
+  DevicePrimaryCtxRetain: ["void *", "int"],
+  DevicePrimaryCtxRelease_v2: ["int"],
+  DevicePrimaryCtxReset_v2: ["int"],
+  CtxSetCurrent: ["uint64_t"],
+  MemGetInfo_v2: ["void *", "void *"],
+  StreamCreate: ["void *", "uint32_t"],
+  StreamDestroy_v2: ["uint64_t"],
+  StreamSynchronize: ["uint64_t"],
+  EventCreate: ["void *", "uint32_t"],
+  EventRecord: ["uint64_t", "uint64_t"],
+  EventQuery: ["uint64_t"],
+  EventSynchronize: ["uint64_t"],
+  EventElapsedTime: ["void *", "uint64_t", "uint64_t"],
+  EventDestroy_v2: ["uint64_t"],
+  DeviceGetDefaultMemPool: ["void *", "int"],
+  MemPoolSetAttribute: ["uint64_t", "int", "void *"],
+  MemPoolTrimTo: ["uint64_t", "uint64_t"],
+  MemAllocAsync: ["void *", "uint64_t", "uint64_t"],
+  MemFreeAsync: ["uint64_t", "uint64_t"],
+  MemHostAlloc: ["void *", "uint64_t", "uint32_t"],
+  MemFreeHost: ["uint64_t"],
+  MemcpyHtoDAsync_v2: ["uint64_t", "uint64_t", "uint64_t", "uint64_t"],
+  MemcpyDtoHAsync_v2: ["uint64_t", "uint64_t", "uint64_t", "uint64_t"],
+  MemcpyDtoDAsync_v2: ["uint64_t", "uint64_t", "uint64_t", "uint64_t"],
+  MemsetD8Async: ["uint64_t", "uint8_t", "uint64_t", "uint64_t"],
+  MemsetD16Async: ["uint64_t", "uint16_t", "uint64_t", "uint64_t"],
+  MemsetD32Async: ["uint64_t", "uint32_t", "uint64_t", "uint64_t"],
+  LibraryLoadData: ["void *", "void *", "uint64_t", "uint64_t", "uint32_t", "uint64_t", "uint64_t", "uint32_t"],
+  LibraryUnload: ["uint64_t"],
+  LibraryGetKernel: ["void *", "uint64_t", "str"],
+  KernelGetFunction: ["void *", "uint64_t"],
+  FuncSetAttribute: ["uint64_t", "int", "int"],
+  LaunchKernel: [
+    "uint64_t", "uint32_t", "uint32_t", "uint32_t", "uint32_t", "uint32_t", "uint32_t", "uint32_t", "uint64_t", "uint64_t", "uint64_t",
+  ],
+  TensorMapEncodeTiled: [
+    "void *", "int", "uint32_t", "uint64_t", "void *", "void *", "void *", "void *", "int", "int", "int", "int",
+  ],
+} as const;
+
+type Name = keyof typeof prototypes;
+type ArgumentOf<T> = T extends "void *" ? Words : T extends "str" ? string : T extends "uint64_t" ? Address : number;
+type Call<N extends Name> = (...args: { [I in keyof (typeof prototypes)[N]]: ArgumentOf<(typeof prototypes)[N][I]> }) => number;
+
+/** The driver API as functions that return a status, 0 for success. */
+export type Functions = { readonly [N in Name]: Call<N> };
+
+/** The driver library of this machine, loaded once a path. */
+export class Driver {
+  readonly functions: Functions;
+
+  private constructor(functions: Functions) {
+    this.functions = functions;
+  }
+
+  /** Loads the driver and initialises it. @throws DeviceError where there is none, or none that works */
+  static load(path: string): Driver {
+    const known = loaded.get(path);
+    if (known !== undefined) return known;
+    const driver = new Driver(bind(path));
+    driver.check("cuInit", driver.functions.Init(0));
+    loaded.set(path, driver);
+    return driver;
+  }
+
+  /** @throws DeviceError for any status but 0, naming the function that gave it */
+  check(what: string, status: number): void {
+    if (status !== 0) throw new DeviceError(`cuda: ${what}: ${statusText(status)}`, { status });
+  }
+
+  /** Newest CUDA version that the driver knows: 13000 for 13.0. */
+  version(): number {
+    return this.word("cuDriverGetVersion", (out) => this.functions.DriverGetVersion(out)) | 0;
+  }
+
+  deviceCount(): number {
+    return this.word("cuDeviceGetCount", (out) => this.functions.DeviceGetCount(out));
+  }
+
+  /** Calls a function that leaves a number of 32 bits in its first parameter. */
+  word(what: string, call: (out: Int32Array) => number): number {
+    const out = new Int32Array(outMemory, 0, 1);
+    out[0] = 0;
+    this.check(what, call(out));
+    return out[0];
+  }
+
+  /** Calls a function that leaves a handle or an address in its first parameter. */
+  handle(what: string, call: (out: BigUint64Array) => number): number {
+    const out = new BigUint64Array(outMemory, 0, 1);
+    out[0] = 0n;
+    this.check(what, call(out));
+    return Number(out[0]);
+  }
+}
+
+const loaded = new Map<string, Driver>();
+// Buffers that the driver writes to must not be moved: V8 keeps small typed arrays on its heap, an ArrayBuffer of this size not.
+const outMemory = new ArrayBuffer(4096);
+
+function bind(path: string): Functions {
+  let native: ReturnType<typeof koffi.load>;
+  try {
+    native = koffi.load(path);
+  } catch (error) {
+    const why = (error as Error).message;
+    throw new DeviceError(`cuda: found no NVIDIA driver (${why}); install one, or use --device cpu`, { path });
+  }
+  try {
+    const entries = Object.entries(prototypes).map(([name, types]) => [name, native.func(`cu${name}`, "int", [...types])] as const);
+    return Object.fromEntries(entries) as unknown as Functions;
+  } catch (error) {
+    throw new DeviceError(`cuda: the NVIDIA driver is too old: ${(error as Error).message}; install one for CUDA 12.8 or newer`, { path });
+  }
+}

@@ -1,0 +1,67 @@
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { DeviceError, providePrimitives } from "@danu/tensor";
+
+import { checkChip, chipOf, type Chip } from "./chip.ts";
+import { CudaDevice } from "./device.ts";
+import { Driver } from "./driver.ts";
+import { provideFused } from "./kernels/fused.ts";
+import { primitiveKernels } from "./kernels/primitives.ts";
+
+/** Which GPU to use. */
+export interface CudaOptions {
+  /** Number of the GPU among the visible ones; 0 by default, or `DANU_CUDA_DEVICE`. */
+  readonly ordinal?: number;
+  /** Path of the driver's library; `libcuda.so.1` by default, or `DANU_CUDA_DRIVER`. */
+  readonly driver?: string;
+  /** Folder of the compiled kernels; the package's own by default, or `DANU_CUDA_KERNELS`. */
+  readonly kernels?: string;
+}
+
+const ownKernels = join(dirname(fileURLToPath(import.meta.url)), "..", "lib");
+
+/** Opens a GPU as a device.
+ *  @throws DeviceError when there is no driver or GPU, or one too old, or the GPU is in use by another process alone */
+export function cudaDevice(options: CudaOptions = {}): CudaDevice {
+  const driver = loadDriver(options);
+  const ordinal = options.ordinal ?? Number(process.env["DANU_CUDA_DEVICE"] ?? 0);
+  const chip = chipOf(driver, ordinal);
+  checkChip(driver, chip);
+  const folder = options.kernels ?? process.env["DANU_CUDA_KERNELS"] ?? ownKernels;
+  const device = new CudaDevice(driver, chip, folder, process.env["DANU_CUDA_WAIT"] === "1");
+  providePrimitives(device, primitiveKernels);
+  provideFused(device);
+  return device;
+}
+
+function loadDriver({ driver }: CudaOptions): Driver {
+  return Driver.load(driver ?? process.env["DANU_CUDA_DRIVER"] ?? "libcuda.so.1");
+}
+
+/** The GPUs of a machine and what the driver says of them. */
+export interface CudaReport {
+  /** Newest CUDA version that the driver knows, 13000 for 13.0. */
+  readonly driverVersion: number;
+  readonly chips: readonly Chip[];
+  /** For each chip why it cannot be used, or null where it can. */
+  readonly problems: readonly (string | null)[];
+}
+
+/** Looks at the GPUs without opening any. @throws DeviceError when there is no driver or no GPU */
+export function inspectCuda(options: CudaOptions = {}): CudaReport {
+  const driver = loadDriver(options);
+  const count = driver.deviceCount();
+  const chips = Array.from({ length: count }, (_, ordinal) => chipOf(driver, ordinal));
+  return { driverVersion: driver.version(), chips, problems: chips.map((chip) => problemOf(driver, chip)) };
+}
+
+function problemOf(driver: Driver, chip: Chip): string | null {
+  try {
+    checkChip(driver, chip);
+    return null;
+  } catch (error) {
+    if (error instanceof DeviceError) return error.message;
+    throw error;
+  }
+}
