@@ -76,4 +76,8 @@ DEVICE uint4 load_once(const void* from) {
 DEVICE uint32_t pack_bf16(float low, float high) {
     __nv_bfloat162 pair = __floats2bfloat162_rn(low, high); return *reinterpret_cast<uint32_t*>(&pair);
 }
+/// The same as a pair of f16.
+DEVICE uint32_t pack_f16(float low, float high) {
+    __half2 pair = __floats2half2_rn(low, high); return *reinterpret_cast<uint32_t*>(&pair);
+}
 DEVICE float exp2_fast(float x) { float y; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
