@@ -58,7 +58,8 @@ const prototypes = {
 
 type Name = keyof typeof prototypes;
 type ArgumentOf<T> = T extends "void *" ? Words : T extends "str" ? string : T extends "uint64_t" ? Address : number;
-type Call<N extends Name> = (...args: { [I in keyof (typeof prototypes)[N]]: ArgumentOf<(typeof prototypes)[N][I]> }) => number;
+type ArgumentsOf<T extends readonly unknown[]> = { -readonly [I in keyof T]: ArgumentOf<T[I]> };
+type Call<N extends Name> = (...args: ArgumentsOf<(typeof prototypes)[N]>) => number;
 
 /** The driver API as functions that return a status, 0 for success. */
 export type Functions = { readonly [N in Name]: Call<N> };
