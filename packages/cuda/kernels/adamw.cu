@@ -5,7 +5,7 @@
 // Must move, a parameter: 32 bytes of p, m, v and g, read and written; 2 for each of the bf16 copy or the pair of fp8 copies
 // W and Wᵀ: 34 bytes, or 36 where both are kept.
 // nvcc: -use_fast_math
-#include <hopper.cuh>
+#include <warp.cuh>
 
 /// Scalars of one step, as PyTorch rounds them; written once a step by `adamw_prepare`, read by every block.
 struct AdamWStep { float clip, decay, beta1_complement, beta2, beta2_complement, eps, step_size, inverse_root_bias2; };

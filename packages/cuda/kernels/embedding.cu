@@ -2,7 +2,7 @@
 //   y[i] = table[ids[i]]      dw[v] += Σ dy[i] over the i with ids[i] = v, in a fixed order
 // Must move, a token: the row in and out, 4C bytes; backward 2C bytes of dy and 8C for every distinct id.
 // nvcc: -use_fast_math
-#include <hopper.cuh>
+#include <warp.cuh>
 
 namespace embedding {
 /// The positions of one id: `order[first … first + count)`.

@@ -5,7 +5,7 @@
 // [columns, stride], with `stride` at least `rows` and a multiple of 16; bytes between `rows` and the next multiple of 16
 // are written as zero of either sign. The largest |x| joins `*amax`, the bits of a non-negative f32: an integer maximum has no order.
 #pragma once
-#include <hopper.cuh>
+#include <warp.cuh>
 
 using Bf16 = __nv_bfloat16;
 enum class Fp8 { e4m3, e5m2 };
