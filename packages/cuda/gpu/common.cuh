@@ -64,6 +64,18 @@ template <class T> CUtensorMap tensor_map(const T* base, uint64_t columns, uint6
     return map;
 }
 
+/// A tensor map {D, heads, tokens} as attention takes it; strides in elements from head to head and from token to token.
+inline CUtensorMap heads_map(const __nv_bfloat16* base, uint64_t D, uint64_t heads, uint64_t tokens, uint64_t head_stride, uint64_t token_stride) {
+    CUtensorMap map; const cuuint64_t size[3] = {D, heads, tokens}, strides[2] = {head_stride * 2, token_stride * 2};
+    const cuuint32_t box[3] = {64, 1, 64}, step[3] = {1, 1, 1};
+    const CUresult status = tensor_map_encoder()(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, (void*)base, size, strides, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
+        CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+    if (status != CUDA_SUCCESS) { printf("tensor map: driver error %d\n", (int)status); exit(1); }
+    return map;
+}
+/// The same of `[tokens, heads, D]`.
+inline CUtensorMap heads_map(const __nv_bfloat16* base, uint64_t D, uint64_t heads, uint64_t tokens) { return heads_map(base, D, heads, tokens, D, heads * D); }
+
 /// Median time of f(i) in milliseconds, by events around each run. i counts up, so that f can rotate its buffers.
 template <class F> float median_ms(F f, int runs = 15) {
     std::vector<float> times; cudaEvent_t begin, end; CHECK(cudaEventCreate(&begin)); CHECK(cudaEventCreate(&end));

@@ -5,7 +5,7 @@
 #include "common.cuh"
 #include "../kernels/adamw.cu"
 #include "../kernels/attention-backward.cu"
-#include "../kernels/attention-forward.cuh"
+#include "../kernels/attention-forward.cu"
 #include "../kernels/cross-entropy.cu"
 #include "../kernels/embedding.cu"
 #include "../kernels/gemm.cuh"
@@ -25,7 +25,7 @@ using WeightGradient = Gemm<E5, E4, 256, 128, 4, Share::a, true, Output::f32_add
 using Head = Gemm<Bf16, Bf16, 128, 256, 4, Share::b, false, Output::bf16>;
 using HeadInputGradient = Gemm<Bf16, Bf16, 128, 256, 4, Share::b, false, Output::bf16, K_MAJOR, MN_MAJOR>;
 using HeadWeightGradient = Gemm<Bf16, Bf16, 128, 256, 4, Share::b, false, Output::f32_add, MN_MAJOR, MN_MAJOR>;
-using Attend = LongAttention;
+using Attend = attention_forward::Long80; using Keys = attention_backward::Keys<D>; using Queries = attention_backward::Queries<D>; using Statistics = attention_backward::Statistics<D>;
 
 template <class T> CUtensorMap operand(const T* x, Major major, int rows, int K, int box_rows) {
     return major == K_MAJOR ? tensor_map(x, K, rows, 128 / sizeof(T), box_rows) : tensor_map(x, rows, K, 64, 64);
@@ -33,12 +33,8 @@ template <class T> CUtensorMap operand(const T* x, Major major, int rows, int K,
 template <class G, class A, class B, class O> Problem product(const A* a, const B* b, O* d, int M, int N, int K, const float* sa = nullptr, const float* sb = nullptr) {
     return {operand(a, G::A_MAJOR, M, K, G::BM / G::A_PARTS), operand(b, G::B_MAJOR, N, K, G::BN / G::B_PARTS), tensor_map(d, N, M, G::BOX, 64), sa, sb, M, N, K};
 }
-CUtensorMap map_of_heads(const Bf16* base, uint64_t heads, uint64_t rows) {
-    CUtensorMap map; const cuuint64_t size[3] = {D, heads, rows}, strides[2] = {D * 2, heads * D * 2}; const cuuint32_t box[3] = {64, 1, 64}, step[3] = {1, 1, 1};
-    const CUresult status = tensor_map_encoder()(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, (void*)base, size, strides, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-    if (status != CUDA_SUCCESS) { printf("tensor map: driver error %d\n", (int)status); exit(1); }
-    return map;
-}
+/// [heads, tokens, D], as the rotary kernels write and read it.
+CUtensorMap head_major_map(const Bf16* base, uint64_t heads, uint64_t tokens) { return heads_map(base, D, heads, tokens, tokens * D, D); }
 
 /// One allocation, handed out from front to back: what a plan made before the first step amounts to.
 struct Arena {
@@ -79,7 +75,7 @@ struct Layer {
     Bf16 *x1, *x2, *q, *k, *v, *o, *gate_up; float *rstd1, *rstd2, *lse; Bytes *t1, *t2, *ot, *ht;
     Scaling a[4], s[4], d[4];                        // inputs, weights and output gradients of qkv, projection, gate_up, down
     Problems<1> forward[4], back[4]; Problems<4> gradients;
-    CUtensorMap q_map, k_map, v_map, q_back, k_back, v_back;
+    CUtensorMap q_map, k_map, v_map, o_map;
 };
 
 int main(int count, char** words) {
@@ -94,9 +90,9 @@ int main(int count, char** words) {
     CHECK(cudaFuncSetAttribute(rope_backward, cudaFuncAttributeMaxDynamicSharedMemorySize, rope_backward_shared<4>()));
     CHECK(cudaFuncSetAttribute(cross_entropy_bf16, cudaFuncAttributeMaxDynamicSharedMemorySize, 128 + 2 * V));
     CHECK(cudaFuncSetAttribute(embedding_sort, cudaFuncAttributeMaxDynamicSharedMemorySize, 4 * V));
-    CHECK(cudaFuncSetAttribute(attention_forward_kernel<Attend>, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)sizeof(Attend::Shared)));
-    CHECK(cudaFuncSetAttribute(attention_backward_keys, cudaFuncAttributeMaxDynamicSharedMemorySize, 232448));
-    CHECK(cudaFuncSetAttribute(attention_backward_queries, cudaFuncAttributeMaxDynamicSharedMemorySize, 232448));
+    CHECK(cudaFuncSetAttribute(attention_forward_80, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)sizeof(Attend::Shared)));
+    CHECK(cudaFuncSetAttribute(attention_backward_keys_80, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)sizeof(Keys::Shared)));
+    CHECK(cudaFuncSetAttribute(attention_backward_queries_80, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)sizeof(Queries::Shared)));
 
     // ---- Parameters: matrices of the layers, then embedding, head and norms, in flat arenas
     size_t matrix = 0; for (int i = 0; i < 4; i++) matrix += (size_t)OUT[i] * IN[i];
@@ -128,7 +124,7 @@ int main(int count, char** words) {
 
     // ---- Activations and gradients that one layer lends to the next
     const int rows = attention_backward::statistics_rows(M);
-    int *ids = arena.take<int>(M * micro), *targets = arena.take<int>(M * micro), *positions = arena.take<int>(M), *doc_start = arena.take<int>(M), *order = arena.take<int>(M), *totals = arena.take<int>(2), *fault = arena.take<int>(1), *step_number = arena.take<int>(1);
+    int *ids = arena.take<int>(M * micro), *targets = arena.take<int>(M * micro), *positions = arena.take<int>(M), *doc_start = arena.take<int>(M), *order = arena.take<int>(M), *totals = arena.take<int>(2), *fault = arena.take<int>(4), *step_number = arena.take<int>(1);
     auto *light = arena.take<embedding::Segment>(M), *heavy = arena.take<embedding::Segment>(M / 64 + 1);
     float *angles = arena.take<float>((size_t)M * D), *losses = arena.take<float>(M * micro), *loss = arena.take<float>(1), *loss_scale = arena.take<float>(1), *norm = arena.take<float>(2), *norm_limit = arena.take<float>(1);
     const size_t norm_blocks = (n + gradient_norm::Chosen::CHUNK - 1) / gradient_norm::Chosen::CHUNK;
@@ -139,7 +135,7 @@ int main(int count, char** words) {
     Bf16 *qkv = arena.take<Bf16>((size_t)M * QKV), *branch = arena.take<Bf16>(MC), *x0 = arena.take<Bf16>(MC), *xf = arena.take<Bf16>(MC), *y = arena.take<Bf16>(MC), *dx = arena.take<Bf16>(MC), *dn = arena.take<Bf16>(MC), *dh = arena.take<Bf16>(MF), *d_o = arena.take<Bf16>(MC);
     Bf16 *dq = arena.take<Bf16>(MC), *dk = arena.take<Bf16>((size_t)M * KV * D), *dv = arena.take<Bf16>((size_t)M * KV * D), *logits = arena.take<Bf16>((size_t)CHUNK * V);
     float *rstdf = arena.take<float>(M), *statistics = arena.take<float>((size_t)2 * H * rows), *partial = arena.take<float>((size_t)sms * C);
-    const CUtensorMap d_o_map = map_of_heads(d_o, H, M);
+    const CUtensorMap d_o_map = heads_map(d_o, D, H, M), dq_map = head_major_map(dq, H, M), dk_map = head_major_map(dk, KV, M), dv_map = head_major_map(dv, KV, M);
 
     std::vector<Layer> layers(L); std::vector<AdamWMatrix> adamw_table; int first_tile = 0; size_t at = 0;
     for (int l = 0; l < L; l++) {
@@ -162,8 +158,7 @@ int main(int count, char** words) {
             x.back[i].at[0] = product<InputGradient>(d8[i], x.wt[i], d_in[i], M, IN[i], OUT[i], x.d[i].inverse, x.s[i].inverse);
             x.gradients.at[position[i]] = product<WeightGradient>(dt[i], it[i], x.g[i], OUT[i], IN[i], M, x.d[i].inverse, x.a[i].inverse);
         }
-        x.q_map = tensor_map(x.q, D, (uint64_t)H * M, 64, Attend::BM); x.k_map = tensor_map(x.k, D, (uint64_t)KV * M, 64, Attend::BN); x.v_map = tensor_map(x.v, D, (uint64_t)KV * M, 64, Attend::BN);
-        x.q_back = tensor_map(x.q, D, (uint64_t)H * M, 64, 64); x.k_back = tensor_map(x.k, D, (uint64_t)KV * M, 64, 64); x.v_back = tensor_map(x.v, D, (uint64_t)KV * M, 64, 64);
+        x.q_map = head_major_map(x.q, H, M); x.k_map = head_major_map(x.k, KV, M); x.v_map = head_major_map(x.v, KV, M); x.o_map = heads_map(x.o, D, H, M);
     }
     AdamWMatrix* table_on_device = arena.take<AdamWMatrix>(adamw_table.size()); CHECK(cudaMemcpy(table_on_device, adamw_table.data(), adamw_table.size() * sizeof(AdamWMatrix), cudaMemcpyHostToDevice));
     const int chunk = std::min(CHUNK, M), chunks = M / chunk;
@@ -186,7 +181,7 @@ int main(int count, char** words) {
         CHECK(cudaMemcpy(ids, id.data(), target.size() * 4, cudaMemcpyHostToDevice)); CHECK(cudaMemcpy(targets, target.data(), target.size() * 4, cudaMemcpyHostToDevice)); CHECK(cudaMemcpy(positions, position.data(), M * 4, cudaMemcpyHostToDevice));
         CHECK(cudaMemcpy(doc_start, start.data(), M * 4, cudaMemcpyHostToDevice)); CHECK(cudaMemcpy(angles, a.data(), a.size() * 4, cudaMemcpyHostToDevice));
         const float s = 1.f / M / micro, limit = 1; const double setting[5] = {3e-4, 0.9, 0.95, 1e-8, 0.1};
-        CHECK(cudaMemcpy(loss_scale, &s, 4, cudaMemcpyHostToDevice)); CHECK(cudaMemcpy(norm_limit, &limit, 4, cudaMemcpyHostToDevice)); CHECK(cudaMemcpy(settings, setting, 40, cudaMemcpyHostToDevice)); CHECK(cudaMemset(fault, 0xFF, 4));
+        CHECK(cudaMemcpy(loss_scale, &s, 4, cudaMemcpyHostToDevice)); CHECK(cudaMemcpy(norm_limit, &limit, 4, cudaMemcpyHostToDevice)); CHECK(cudaMemcpy(settings, setting, 40, cudaMemcpyHostToDevice)); CHECK(cudaMemset(fault, 0, 16));
     }
     // The copies of the first weights.
     weight_copies<<<first_tile, adamw::THREADS>>>(table_on_device, (int)adamw_table.size());
@@ -194,7 +189,7 @@ int main(int count, char** words) {
     CHECK(cudaDeviceSynchronize());
     printf("danube of %d layers, %.3f G parameters, %d tokens a micro-batch in sequences of %d, %d micro-batches; %.1f GiB\n", L, n / 1e9, M, document, micro, arena.used / 1073741824.0);
 
-    const float softmax_scale = 1 / sqrtf(D);
+    const AttentionShape shape{doc_start, M, M, H, KV, WINDOW, 1 / sqrtf(D)};
     const auto normalise = [&](const Bf16* x, const Bf16* add, const Bf16* w, Bf16* sum, float* rstd, Bytes* q, Bytes* t, const Scaling& s) {
         op("norm", [&] { rms_norm_transposed<<<sms, 960, NORM_SHARED>>>(x, add, w, sum, rstd, nullptr, q, t, s.amax, s.scale, M, C, M, EPS); }); };
     // With the e5m2 copies that the next products read, where there are any.
@@ -204,13 +199,13 @@ int main(int count, char** words) {
 
     const auto batch = [&](int b) {
         const int *id = ids + (size_t)b * M, *target = targets + (size_t)b * M;
-        op("embedding", [&] { embedding_rows<<<(M + embedding::ROWS - 1) / embedding::ROWS, 320>>>(x0, embedding16, id, fault, M, C, V); });
+        op("embedding", [&] { embedding_rows<<<(M + embedding::ROWS - 1) / embedding::ROWS, 320>>>((uint8_t*)x0, (const uint8_t*)embedding16, id, fault, M, 2 * C, V); });
         const Bf16 *stream = x0, *add = nullptr;
         for (Layer& x : layers) {
             normalise(stream, add, x.norm1, x.x1, x.rstd1, in8, x.t1, x.a[0]);
             multiply<Forward>("forward products", x.forward[0]);
             op("rope", [&] { rope_forward<<<((M + 31) / 32) * ((H + 2 * KV + 7) / 8), 320>>>(qkv, positions, angles, x.q, x.k, x.v, M, H, KV); });
-            op("attention forward", [&] { attention_forward_kernel<Attend><<<dim3(H, (M + Attend::BM - 1) / Attend::BM), Attend::THREADS, sizeof(Attend::Shared)>>>(x.q_map, x.k_map, x.v_map, x.o, x.lse, doc_start, M, H, KV, WINDOW, softmax_scale * 1.4426950408889634f); });
+            op("attention forward", [&] { attention_forward_80<<<dim3(H, (M + Attend::QUERIES - 1) / Attend::QUERIES), Attend::THREADS, sizeof(Attend::Shared)>>>(x.q_map, x.k_map, x.v_map, x.o_map, x.lse, shape); });
             op("quantise", [&] { quantise_e4m3<<<tiles(M, C), 512, QUANTISE_SHARED>>>(x.o, in8, x.ot, x.a[1].amax, x.a[1].scale, M, C, M); });
             multiply<Forward>("forward products", x.forward[1]);
             normalise(x.x1, branch, x.norm2, x.x2, x.rstd2, in8, x.t2, x.a[2]);
@@ -234,17 +229,17 @@ int main(int count, char** words) {
             multiply<InputGradient>("input gradients", x.back[2]);
             normalise_back(dn, x.x2, x.norm2, x.rstd2, dx, x.g_norm2, dp8, dpt, x.d[1]);
             multiply<InputGradient>("input gradients", x.back[1]);
-            op("attention backward", [&] { attention_backward_statistics<<<dim3(rows / 16, (H + 3) / 4), attention_backward::DELTA_THREADS, attention_backward::DELTA_SHARED>>>(x.o, d_o, x.lse, statistics, M, H); });
-            op("attention backward", [&] { attention_backward_keys<<<dim3(KV, (M + 127) / 128), 384, 232448>>>(x.q_back, x.k_back, x.v_back, d_o_map, x.q, x.k, x.v, d_o, statistics, doc_start, dq, dk, dv, M, H, KV, WINDOW, softmax_scale); });
-            op("attention backward", [&] { attention_backward_queries<<<dim3(H, (M + 191) / 192), 512, 232448>>>(x.q_back, x.k_back, x.v_back, d_o_map, x.q, x.k, x.v, d_o, statistics, doc_start, dq, dk, dv, M, H, KV, WINDOW, softmax_scale); });
+            op("attention backward", [&] { attention_backward_statistics_80<<<dim3(rows / Statistics::TOKENS, H / Statistics::HEADS), Statistics::THREADS, Statistics::SHARED>>>(x.o, d_o, x.lse, statistics, shape); });
+            op("attention backward", [&] { attention_backward_keys_80<<<dim3(KV, (M + Keys::KEYS - 1) / Keys::KEYS), Keys::THREADS, sizeof(Keys::Shared)>>>(x.q_map, x.k_map, x.v_map, d_o_map, dk_map, dv_map, statistics, shape); });
+            op("attention backward", [&] { attention_backward_queries_80<<<dim3(H, (M + Queries::QUERIES - 1) / Queries::QUERIES), Queries::THREADS, sizeof(Queries::Shared)>>>(x.q_map, x.k_map, x.v_map, d_o_map, dq_map, statistics, shape); });
             op("rope", [&] { rope_backward<<<((M + 127) / 128) * ((H + 2 * KV + 3) / 4), 320, rope_backward_shared<4>()>>>(dq, dk, dv, positions, angles, nullptr, dqkv8, dqkvt, x.d[0].amax, x.d[0].scale, M, H, KV, M); });
             multiply<InputGradient>("input gradients", x.back[0]);
             multiply<WeightGradient>("weight gradients", x.gradients);
             normalise_back(dn, x.x1, x.norm1, x.rstd1, dx, x.g_norm1, l ? dy8 : nullptr, l ? dyt : nullptr, l ? layers[l - 1].d[3] : Scaling{});
         }
-        op("embedding", [&] { embedding_sort<<<1, embedding::SORT_THREADS, 4 * V>>>(order, light, heavy, totals, id, fault, M, V); });
-        const int slices = (C + embedding::SLICE - 1) / embedding::SLICE, heavy_blocks = std::max(1, M / embedding::HEAVY) * slices;
-        op("embedding", [&] { embedding_add<<<heavy_blocks + (std::min(M, V) * slices + 7) / 8, 256>>>(g_embedding, dx, order, light, heavy, totals, M, C); });
+        op("embedding", [&] { embedding_sort<<<1, embedding::SORT_THREADS, 4 * V>>>(order, light, heavy, totals, nullptr, id, fault, M, V); });
+        const int slices = (C + embedding::SLICE<8> - 1) / embedding::SLICE<8>, heavy_blocks = std::max(1, M / embedding::HEAVY) * slices;
+        op("embedding", [&] { embedding_add_bf16<<<heavy_blocks + (std::min(M, V) * slices + 7) / 8, 256>>>(g_embedding, dx, order, light, heavy, totals, M, C); });
     };
     const auto update = [&](int step) {
         op("optimizer", [&] { gradient_norm_squares<<<(int)norm_blocks, gradient_norm::THREADS>>>(sums, g, n); });

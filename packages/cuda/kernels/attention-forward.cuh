@@ -1,27 +1,35 @@
-// Causal, sliding-window, grouped-query attention over documents, head_dim 80 without padding of products: scores take
-// five steps of 16, values m64n80k16. Softmax online in f32 (Milakov & Gimelshein 2018; Dao, FlashAttention-2/3).
+// Causal, sliding-window, grouped-query attention over documents, without padding of products: scores take ⌈D / 16⌉ steps,
+// values m64nDk16. Softmax online in f32 (Milakov & Gimelshein 2018; Dao, FlashAttention-2/3).
 //
 // A block owns 64·GROUPS queries of one head. One producer thread streams tiles of keys through shared memory, latest
-// first; each consumer warpgroup owns 64 queries. A tile of 80 columns lies in two panels of 128-byte rows: columns 0–63
-// and, in the second, 64–79; what a box fetches beside them is never used.
+// first; each consumer warpgroup owns 64 queries.
 #pragma once
-#include <hopper.cuh>
+#include "attention-tiles.cuh"
 
-/// GROUPS consumer warpgroups, tiles of BN keys, BLOCKS on a multiprocessor. Few large blocks read shared memory least;
-/// several small ones hide each other's beginning and end, which counts where documents are short.
-template <int GROUPS_, int BN_, int BLOCKS_> struct Attention {
-    static constexpr int GROUPS = GROUPS_, BN = BN_, BLOCKS = BLOCKS_, STAGES = 2, D = 80, BM = 64 * GROUPS, THREADS = 128 * (GROUPS + 1);
-    // What consumers grow to comes out of what the launch gave the block: more, and setmaxnreg waits for ever.
-    static constexpr int REGISTERS = BLOCKS == 2 ? 104 : 160, POOL = 65536 / BLOCKS / THREADS / 8 * 8 * THREADS;
-    static_assert(128 * (24 + GROUPS * REGISTERS) <= POOL, "registers of the launch");
+namespace attention_forward {
+using namespace attention_tiles;
+
+/// GROUPS consumer warpgroups of REGISTERS a thread, tiles of KEYS keys, BLOCKS on a multiprocessor. A consumer holds D / 2
+/// sums and KEYS / 2 scores, which become half as many registers of weights.
+template <int D_, int GROUPS_, int KEYS_, int BLOCKS_, int REGISTERS_> struct Forward {
+    static constexpr int D = D_, GROUPS = GROUPS_, KEYS = KEYS_, BLOCKS = BLOCKS_, REGISTERS = REGISTERS_, STAGES = 2, QUERIES = BOX * GROUPS, THREADS = 128 * (GROUPS + 1);
     struct __align__(1024) Shared {
-        __nv_bfloat16 q[2][BM * 64], k[STAGES][2][BN * 64], v[STAGES][2][BN * 64];
+        Bf16 q[PANELS<D>][QUERIES * BOX], k[STAGES][PANELS<D>][KEYS * BOX], v[STAGES][PANELS<D>][KEYS * BOX];
         uint64_t q_full, k_full[STAGES], v_full[STAGES], k_empty[STAGES], v_empty[STAGES];
     };
-    static_assert(BLOCKS * (sizeof(Shared) + 1024) <= 233472, "shared memory of a multiprocessor");
+    static_assert(registers_fit(GROUPS, REGISTERS, BLOCKS), "registers of the launch");
+    static_assert(shared_fits(sizeof(Shared), BLOCKS), "shared memory of a multiprocessor");
 };
-using LongAttention = Attention<3, 128, 1>;      // faster where queries see more than some 2,000 keys
-using ShortAttention = Attention<2, 64, 2>;
+// Few large blocks read shared memory least: faster where queries see more than some 2,000 keys.
+using Long64 = Forward<64, 3, 128, 1, 160>;
+using Long80 = Forward<80, 3, 128, 1, 160>;
+using Long96 = Forward<96, 3, 128, 1, 160>;
+using Long120 = Forward<120, 3, 128, 1, 160>;
+using Long128 = Forward<128, 3, 128, 1, 160>;
+// Two small ones hide each other's beginning and end, which counts where documents are short; heads of 96 and more have no
+// registers for it.
+using Short64 = Forward<64, 2, 64, 2, 104>;
+using Short80 = Forward<80, 2, 64, 2, 104>;
 
 /// Where a pipeline of stages stands.
 template <int STAGES> struct Ring {
@@ -55,73 +63,69 @@ template <int N> struct Softmax {
     }
 };
 
-template <class A> DEVICE void attention_forward(
-    const CUtensorMap& q_map, const CUtensorMap& k_map, const CUtensorMap& v_map, __nv_bfloat16* out, float* lse, const int* doc_start,
-    int T, int heads, int kv_heads, int window, float scale_log2) {
-    auto& s = *reinterpret_cast<typename A::Shared*>(shared_memory());
-    constexpr int BN = A::BN, D = A::D, S = BN / 2;
+template <class F> DEVICE void run(const CUtensorMap& q_map, const CUtensorMap& k_map, const CUtensorMap& v_map, const CUtensorMap& out_map, float* lse, const AttentionShape& shape) {
+    auto& s = *reinterpret_cast<typename F::Shared*>(shared_memory());
+    constexpr int QUERIES = F::QUERIES, KEYS = F::KEYS, D = F::D, SCORES = KEYS / 2, SUMS = D / 2;
     // Heads side by side and long rows first: what runs together shares keys, and no long block starts last.
-    const int head = blockIdx.x, kv_head = head / (heads / kv_heads), q0 = (gridDim.y - 1 - blockIdx.y) * A::BM;
+    const int head = blockIdx.x, kv_head = head / (shape.heads / shape.kv_heads), q0 = (gridDim.y - 1 - blockIdx.y) * QUERIES, T = shape.tokens;
     const int group = __shfl_sync(~0u, threadIdx.x / 128, 0);
     if (threadIdx.x == 0) {
         barrier_init(&s.q_full, 1);
-        for (int i = 0; i < A::STAGES; i++) { barrier_init(&s.k_full[i], 1); barrier_init(&s.v_full[i], 1); barrier_init(&s.k_empty[i], A::GROUPS); barrier_init(&s.v_empty[i], A::GROUPS); }
+        for (int i = 0; i < F::STAGES; i++) { barrier_init(&s.k_full[i], 1); barrier_init(&s.v_full[i], 1); barrier_init(&s.k_empty[i], F::GROUPS); barrier_init(&s.v_empty[i], F::GROUPS); }
         barrier_init_fence();
     }
     __syncthreads();
-    // Tiles of keys that any of these queries sees; later rows start later, for doc_start never falls.
-    const int first = max(max(0, q0 - window + 1), doc_start[q0]) / BN, last = min(T - 1, q0 + A::BM - 1) / BN;
-    if (group == A::GROUPS) {
-        registers_shrink<24>();
+    const int first = shape.start(q0) / KEYS, last = min(T - 1, q0 + QUERIES - 1) / KEYS;      // tiles of keys that any of these queries sees; later ones start later
+    if (group == F::GROUPS) {
+        registers_shrink<PRODUCER_REGISTERS>();
         if (threadIdx.x % 128 == 0) {
             barrier_expect(&s.q_full, sizeof(s.q));
-            for (int p = 0; p < 2; p++) tma_load(s.q[p], &q_map, &s.q_full, p * 64, head * T + q0);
-            Ring<A::STAGES> ring;
+            load_tile<D>(s.q[0], QUERIES, q_map, &s.q_full, head, q0);
+            Ring<F::STAGES> ring;
             for (int n = last; n >= first; n--) {
-                const int y = kv_head * T + n * BN;
                 barrier_wait(&s.k_empty[ring.stage], ring.phase ^ 1); barrier_expect(&s.k_full[ring.stage], sizeof(s.k[0]));
-                for (int p = 0; p < 2; p++) tma_load(s.k[ring.stage][p], &k_map, &s.k_full[ring.stage], p * 64, y);
+                load_tile<D>(s.k[ring.stage][0], KEYS, k_map, &s.k_full[ring.stage], kv_head, n * KEYS);
                 barrier_wait(&s.v_empty[ring.stage], ring.phase ^ 1); barrier_expect(&s.v_full[ring.stage], sizeof(s.v[0]));
-                for (int p = 0; p < 2; p++) tma_load(s.v[ring.stage][p], &v_map, &s.v_full[ring.stage], p * 64, y);
+                load_tile<D>(s.v[ring.stage][0], KEYS, v_map, &s.v_full[ring.stage], kv_head, n * KEYS);
                 ring.next();
             }
         }
         return;
     }
-    registers_grow<A::REGISTERS>();
+    registers_grow<F::REGISTERS>();
     const int thread = threadIdx.x % 128, lane = thread % 32, warp = thread / 32;
-    const int group0 = q0 + group * 64, warp0 = group0 + warp * 16, row = warp0 + lane / 4;
-    const int doc[2] = {doc_start[min(row, T - 1)], doc_start[min(row + 8, T - 1)]}, doc_last = doc_start[min(warp0 + 15, T - 1)];
+    const int group0 = q0 + group * BOX, warp0 = group0 + warp * 16, row = warp0 + lane / 4;
+    const int starts[2] = {shape.start(row), shape.start(row + 8)}, full_start = shape.start(warp0 + 15);
     // A warpgroup leaves out the tiles that only later rows of the block see.
-    const int own_last = min(last, (group0 + 63) / BN);
-    float o[40] = {}, score[S], shrink[2];
-    uint32_t p[S / 2];
-    Softmax<S> softmax; softmax.scale = scale_log2;
-    Ring<A::STAGES> ring;
+    const int own_last = min(last, (group0 + BOX - 1) / KEYS);
+    float o[SUMS] = {}, score[SCORES], shrink[2];
+    uint32_t p[SCORES / 2];
+    Softmax<SCORES> softmax; softmax.scale = shape.scale * LOG2E;
+    Ring<F::STAGES> ring;
     const auto release = [&](uint64_t* empty) { if (thread == 0) barrier_arrive(empty); };
     const auto issue_scores = [&] {
         barrier_wait(&s.k_full[ring.stage], ring.phase);
-        pin<S>(score);
+        pin<SCORES>(score);
         wgmma_fence();
         #pragma unroll
-        for (int k = 0; k < 5; k++) wgmma_bf16<BN>(score, descriptor(s.q[k / 4] + group * 64 * 64) + 2 * (k % 4), descriptor(s.k[ring.stage][k / 4]) + 2 * (k % 4), k != 0);
+        for (int k = 0; k < STEPS<D>; k++) wgmma_bf16<KEYS>(score, columns(descriptor(s.q[0] + group * BOX * BOX), QUERIES, k), columns(descriptor(s.k[ring.stage][0]), KEYS, k), k != 0);
         wgmma_commit();
     };
     const auto issue_values = [&] {
         barrier_wait(&s.v_full[ring.stage], ring.phase);
-        pin<40>(o);
+        pin<SUMS>(o);
         wgmma_fence();
         #pragma unroll
-        for (int k = 0; k < BN / 16; k++) wgmma_bf16_registers<80, MN_MAJOR>(o, p + 4 * k, descriptor(s.v[ring.stage][0] + k * 16 * 64, BN * 128), 1);
+        for (int k = 0; k < KEYS / 16; k++) wgmma_bf16_registers<D, MN_MAJOR>(o, p + 4 * k, descriptor(s.v[ring.stage][0] + k * 16 * BOX, KEYS * 128), 1);
         wgmma_commit();
     };
     const auto mask = [&](int n) {
-        const int c0 = n * BN;
-        if (c0 + BN - 1 <= warp0 && c0 > warp0 + 15 - window && c0 >= doc_last) return;      // every row sees the whole tile
+        const int c0 = n * KEYS;
+        if (c0 + KEYS - 1 <= warp0 && c0 >= full_start) return;      // every row sees the whole tile
         #pragma unroll
-        for (int i = 0; i < S; i++) {
-            const int r = row + 8 * (i / 2 % 2), c = c0 + i / 4 * 8 + lane % 4 * 2 + i % 2;
-            if (c > r || c <= r - window || c < doc[i / 2 % 2]) score[i] = -INFINITY;
+        for (int i = 0; i < SCORES; i++) {
+            const int c = c0 + i / 4 * 8 + lane % 4 * 2 + i % 2;
+            if (c > row + 8 * (i / 2 % 2) || c < starts[i / 2 % 2]) score[i] = -INFINITY;
         }
     };
     barrier_wait(&s.q_full, 0);
@@ -133,44 +137,23 @@ template <class A> DEVICE void attention_forward(
     }
     for (; n >= first; n--) {
         issue_scores();
-        wgmma_wait<0>(); pin<S>(score);
+        wgmma_wait<0>(); pin<SCORES>(score);
         release(&s.k_empty[ring.stage]);
         mask(n); softmax.weigh(score, shrink);
         #pragma unroll
-        for (int i = 0; i < 40; i++) o[i] *= shrink[i / 2 % 2];
+        for (int i = 0; i < SUMS; i++) o[i] *= shrink[i / 2 % 2];
         #pragma unroll
-        for (int i = 0; i < S / 2; i++) p[i] = pack_bf16(score[2 * i], score[2 * i + 1]);
+        for (int i = 0; i < SCORES / 2; i++) p[i] = pack_bf16(score[2 * i], score[2 * i + 1]);
         issue_values();
-        wgmma_wait<0>(); pin<40>(o); pin<S / 2>(p);
+        wgmma_wait<0>(); pin<SUMS>(o); pin<SCORES / 2>(p);
         release(&s.v_empty[ring.stage]);
         ring.next();
     }
     softmax.finish();
-    // Out through this warpgroup's rows of Q in shared memory, so that memory sees whole lines.
     group_sync(8 + group, 128);
-    const float inverse[2] = {1.f / softmax.total[0], 1.f / softmax.total[1]};     // a query sees at least itself
-    const auto place = [&](int r, int piece) { return (uint8_t*)s.q[piece / 8] + (group * 64 + r) * 128 + ((piece % 8) ^ (r % 8)) * 16; };
+    store_rows<D>(s.q[0] + group * BOX * BOX, QUERIES, o, {1.f / softmax.total[0], 1.f / softmax.total[1]}, out_map, head, group0, 8 + group);     // a query sees at least itself
     #pragma unroll
-    for (int j = 0; j < 5; j++) {
-        const float* v = o + 8 * j;
-        stmatrix4(place(warp * 16 + lane % 16, 2 * j + lane / 16), pack_bf16(v[0] * inverse[0], v[1] * inverse[0]), pack_bf16(v[2] * inverse[1], v[3] * inverse[1]),
-                  pack_bf16(v[4] * inverse[0], v[5] * inverse[0]), pack_bf16(v[6] * inverse[1], v[7] * inverse[1]));
-    }
-    #pragma unroll
-    for (int h = 0; h < 2; h++) if (lane % 4 == 0 && row + 8 * h < T) lse[head * T + row + 8 * h] = softmax.high[h] * scale_log2 * 0.6931471805599453f + logf(softmax.total[h]);
-    group_sync(8 + group, 128);
-    #pragma unroll
-    for (int i = 0; i < 5; i++) {
-        const int r = (thread + i * 128) / 10, piece = (thread + i * 128) % 10;
-        if (group0 + r < T) *reinterpret_cast<uint4*>(out + ((size_t)(group0 + r) * heads + head) * D + piece * 8) = *reinterpret_cast<const uint4*>(place(r, piece));
-    }
+    for (int h = 0; h < 2; h++) if (lane % 4 == 0 && row + 8 * h < T) lse[shape.lse_at(head, row + 8 * h)] = softmax.high[h] * softmax.scale * 0.6931471805599453f + logf(softmax.total[h]);
+    tma_wait_read();
 }
-
-/// q `[H·T, 80]`, k and v `[KV·T, 80]` by maps with boxes of 64 columns × BM or BN rows; out `[T, H, 80]`; lse `[H, T]`,
-/// natural log of the sum of exponentials; doc_start `[T]`, never falling: query i sees key j when doc_start[i] ≤ j ≤ i
-/// and j > i − window. Grid: heads × ⌈T / BM⌉.
-template <class A> __global__ void __launch_bounds__(A::THREADS, A::BLOCKS)
-attention_forward_kernel(const __grid_constant__ CUtensorMap q, const __grid_constant__ CUtensorMap k, const __grid_constant__ CUtensorMap v,
-                         __nv_bfloat16* out, float* lse, const int* doc_start, int T, int heads, int kv_heads, int window, float scale_log2) {
-    attention_forward<A>(q, k, v, out, lse, doc_start, T, heads, kv_heads, window, scale_log2);
-}
+}  // namespace attention_forward

@@ -1,7 +1,7 @@
 // The kernels of a training step and of generation, so that the compiler can be asked what it made of them.
 #include "../kernels/adamw.cu"
 #include "../kernels/attention-backward.cu"
-#include "../kernels/attention-forward.cuh"
+#include "../kernels/attention-forward.cu"
 #include "../kernels/cross-entropy.cu"
 #include "../kernels/decode.cu"
 #include "../kernels/embedding.cu"
@@ -21,8 +21,3 @@ GEMM(4, E5, E4, 256, 128, 4, Share::a, true, Output::f32_add);                  
 GEMM(1, H, H, 128, 256, 4, Share::b, false, Output::bf16);
 GEMM(1, H, H, 128, 256, 4, Share::b, false, Output::bf16, K_MAJOR, MN_MAJOR);
 GEMM(4, H, H, 128, 256, 4, Share::b, false, Output::f32_add, MN_MAJOR, MN_MAJOR);
-
-#define ATTENTION(KERNEL) template __global__ void attention_forward_kernel<KERNEL>(const __grid_constant__ CUtensorMap, const __grid_constant__ CUtensorMap, \
-    const __grid_constant__ CUtensorMap, H*, float*, const int*, int, int, int, int, float)
-ATTENTION(LongAttention);
-ATTENTION(ShortAttention);

@@ -66,6 +66,10 @@ DEVICE void tma_store(const CUtensorMap* map, const void* from, int column, int 
     asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%2, %3}], [%1];"
                  :: "l"(map), "r"(shared_address(from)), "r"(column), "r"(row) : "memory");
 }
+DEVICE void tma_store_3d(const CUtensorMap* map, const void* from, int column, int plane, int row) {
+    asm volatile("cp.async.bulk.tensor.3d.global.shared::cta.tile.bulk_group [%0, {%2, %3, %4}], [%1];"
+                 :: "l"(map), "r"(shared_address(from)), "r"(column), "r"(plane), "r"(row) : "memory");
+}
 /// Adds f32 elements to those in memory, each in one rounding.
 DEVICE void tma_add(const CUtensorMap* map, const void* from, int column, int row) {
     asm volatile("cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.tile.bulk_group [%0, {%2, %3}], [%1];"
@@ -105,6 +109,7 @@ DEVICE uint64_t descriptor(const void* p, uint64_t leading = 16, uint64_t stride
 #define R32(d) R8(d,0), R8(d,8), R8(d,16), R8(d,24)
 #define R40(d) R32(d), R8(d,32)
 #define R48(d) R40(d), R8(d,40)
+#define R60(d) R48(d), R8(d,48), "+f"(d[56]), "+f"(d[57]), "+f"(d[58]), "+f"(d[59])
 #define R64(d) R48(d), R8(d,48), R8(d,56)
 #define R80(d) R64(d), R8(d,64), R8(d,72)
 #define R96(d) R80(d), R8(d,80), R8(d,88)
@@ -112,6 +117,7 @@ DEVICE uint64_t descriptor(const void* p, uint64_t leading = 16, uint64_t stride
 #define P32 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
 #define P40 P32 ",%32,%33,%34,%35,%36,%37,%38,%39"
 #define P48 P40 ",%40,%41,%42,%43,%44,%45,%46,%47"
+#define P60 P48 ",%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59"
 #define P64 P48 ",%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63"
 #define P80 P64 ",%64,%65,%66,%67,%68,%69,%70,%71,%72,%73,%74,%75,%76,%77,%78,%79"
 #define P96 P80 ",%80,%81,%82,%83,%84,%85,%86,%87,%88,%89,%90,%91,%92,%93,%94,%95"
@@ -154,6 +160,8 @@ template <Major B> struct WgmmaBf16Registers<N, B> { static DEVICE void run(floa
                  : R##HALF(d) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate), "n"(int(B))); } };
 WGMMA_BF16_REGISTERS(64, 32, 32, 33, 34, 35, 36, 37, 38)
 WGMMA_BF16_REGISTERS(80, 40, 40, 41, 42, 43, 44, 45, 46)
+WGMMA_BF16_REGISTERS(96, 48, 48, 49, 50, 51, 52, 53, 54)
+WGMMA_BF16_REGISTERS(120, 60, 60, 61, 62, 63, 64, 65, 66)
 WGMMA_BF16_REGISTERS(128, 64, 64, 65, 66, 67, 68, 69, 70)
 template <int N, Major B> DEVICE void wgmma_bf16_registers(float* d, const uint32_t* a, uint64_t b, int accumulate) {
     WgmmaBf16Registers<N, B>::run(d, a, b, accumulate);

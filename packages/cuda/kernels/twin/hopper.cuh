@@ -1,5 +1,7 @@
-// The CPU twin of ../device/hopper.cuh. Functional only: a copy lands when it is issued and a product runs where it is
-// issued, so that what waiting is missing shows as a deadlock or a wrong value, and races of the async proxy do not show.
+// The CPU twin of ../device/hopper.cuh. What the copy engine and the tensor cores do comes late: a load lands at a random moment
+// after it was issued, a store reads its shared memory late and writes later still, a product reads its operands and writes
+// its sums at any moment until somebody waits for it; until then its registers are NaN. Both see ordinary writes to shared
+// memory only after an async_fence. Not seen: whose fence that was, so that one thread's stands for all that was written before.
 #pragma once
 #include <warp.cuh>
 
@@ -7,10 +9,6 @@ namespace twin {
 /// What the driver keeps in a tensor map.
 struct Map { uint8_t* base; uint64_t columns, rows, stride; uint32_t box_columns, box_rows; int element, swizzle; uint64_t plane_stride; };   // sizes in elements, strides in bytes
 inline uint32_t swizzled(uint32_t a, int bytes) { return bytes == 128 ? a ^ ((a >> 3) & 0x70) : bytes == 64 ? a ^ ((a >> 3) & 0x30) : bytes == 32 ? a ^ ((a >> 3) & 0x10) : a; }
-inline void arrive(Mbarrier& b, int arrivals, long bytes) {
-    b.pending -= arrivals; b.bytes += bytes;
-    if (b.pending == 0 && b.bytes == 0) { b.phase++; b.pending = b.expected; }
-}
 }  // namespace twin
 
 struct alignas(64) CUtensorMap { uint64_t opaque[16]; };
@@ -29,61 +27,114 @@ namespace twin {
 inline Map plane(const CUtensorMap* map, int plane) { Map m = *(const Map*)map; m.base += plane * m.plane_stride; return m; }
 }
 
-DEVICE uint32_t cluster_rank() { return twin::block().rank; }
-DEVICE void cluster_sync() { twin::meet(twin::cluster->sync, (int)twin::cluster->blocks.size() * twin::block_size.x); }
-DEVICE void barrier_init(uint64_t* b, int arrivals) { twin::block().barriers[shared_address(b)] = {arrivals, arrivals, 0, 0}; }
-DEVICE void barrier_init_fence() {}
-DEVICE void barrier_expect(uint64_t* b, uint32_t bytes) { twin::arrive(twin::block().barriers[shared_address(b)], 1, bytes); }
-DEVICE void barrier_wait(uint64_t* b, uint32_t parity) { auto& m = twin::block().barriers[shared_address(b)]; while ((m.phase & 1) == parity) twin::yield(); }
-DEVICE void barrier_arrive(uint64_t* b) { twin::arrive(twin::block().barriers[shared_address(b)], 1, 0); }
-DEVICE void barrier_arrive_remote(uint64_t* b, uint32_t rank) { twin::arrive(twin::cluster->blocks[rank]->barriers[shared_address(b)], 1, 0); }
-
+// ---- Barriers
 
 namespace twin {
-inline void copy_in(Block& b, uint32_t to, const Map& m, uint32_t full, int column, int row) {
-    long bytes = 0;
-    for (uint32_t r = 0; r < m.box_rows; r++) for (uint32_t e = 0; e < m.box_columns * m.element; e++, bytes++) {
-        const int64_t x = (int64_t)column * m.element + e, y = (int64_t)row + r;
-        const bool inside = x >= 0 && x < (int64_t)m.columns * m.element && y >= 0 && y < (int64_t)m.rows;
-        b.shared[swizzled(to + r * m.box_columns * m.element + e, m.swizzle)] = inside ? m.base[y * m.stride + x] : 0;
-    }
-    arrive(b.barriers[full], 0, -bytes);
+/// A barrier as it lies in shared memory.
+struct Mbarrier { int64_t bytes : 22; uint64_t phase : 1, expected : 20, pending : 20; };
+static_assert(sizeof(Mbarrier) == 8);
+inline Mbarrier& barrier_at(Block& b, uint32_t address) {
+    if (address % 8 || address + 8 > b.bytes) fail("a barrier that does not lie in shared memory");
+    auto& m = *reinterpret_cast<Mbarrier*>(b.shared + address);
+    if (m.expected == 0 || m.expected < m.pending || *(uint64_t*)&m == FRESH * 0x0101010101010101ull) fail("a barrier that nobody made, or that was written over");
+    return m;
 }
-template <class F> void copy_out(const CUtensorMap* map, const void* from, int column, int row, F store) {
-    const Map& m = *(const Map*)map; const uint32_t s = shared_address(from);
-    for (uint32_t r = 0; r < m.box_rows; r++) for (uint32_t c = 0; c < m.box_columns; c++) if (row + (int64_t)r < (int64_t)m.rows && column + (int64_t)c < (int64_t)m.columns)
-        store(m.base + (row + r) * m.stride + ((uint64_t)column + c) * m.element, block().shared + swizzled(s + (r * m.box_columns + c) * m.element, m.swizzle), m.element);
+inline Queue& door(Block& b, uint32_t address) { return b.doors[address / 8 % 64]; }
+inline void arrive(Block& b, uint32_t address, int arrivals, long bytes) {
+    Mbarrier& m = barrier_at(b, address);
+    if ((int)m.pending < arrivals) fail("more arrivals at a barrier than it expects in a phase");
+    m.pending -= arrivals; m.bytes += bytes;
+    if (m.pending == 0 && m.bytes == 0) { m.phase ^= 1; m.pending = m.expected; wake(door(b, address)); }
+}
+}  // namespace twin
+DEVICE uint32_t cluster_rank() { return twin::block().rank; }
+DEVICE void cluster_sync() { twin::meet(twin::cluster.sync, (int)twin::cluster.blocks.size() * twin::block_size.x, "for all of their cluster"); }
+DEVICE void barrier_init(uint64_t* b, int arrivals) { shared_address(b); const twin::Mbarrier m{0, 0, (uint64_t)arrivals, (uint64_t)arrivals}; memcpy(b, &m, sizeof m); }
+DEVICE void barrier_init_fence() {}
+DEVICE void barrier_expect(uint64_t* b, uint32_t bytes) { twin::arrive(twin::block(), shared_address(b), 1, bytes); }
+DEVICE void barrier_wait(uint64_t* b, uint32_t parity) {
+    auto& own = twin::block(); const uint32_t at = shared_address(b);
+    while (twin::barrier_at(own, at).phase == parity) twin::wait(twin::door(own, at), "for a barrier in shared memory");
+}
+DEVICE void barrier_arrive(uint64_t* b) { twin::arrive(twin::block(), shared_address(b), 1, 0); }
+DEVICE void barrier_arrive_remote(uint64_t* b, uint32_t rank) {
+    auto& other = *twin::cluster.blocks[rank];
+    if (!other.alive) twin::fail("a block arrives at a barrier of one that has ended");
+    twin::arrive(other, shared_address(b), 1, 0);
+}
+
+// ---- The copy engine
+
+namespace twin {
+/// Calls `each(x, y, at, bytes)` for every 16 bytes of a box: the place in the matrix, x in bytes, the place in shared memory, and
+/// how many of the bytes lie in the matrix.
+template <class F> void over_box(const Map& m, uint32_t shared, int column, int row, F each) {
+    const uint32_t width = m.box_columns * m.element;
+    for (uint32_t r = 0; r < m.box_rows; r++) for (uint32_t e = 0; e < width; e += 16) {
+        const int64_t x = (int64_t)column * m.element + e, y = (int64_t)row + r, end = (int64_t)m.columns * m.element;
+        each(x, y, swizzled(shared + r * width + e, m.swizzle), y < 0 || y >= (int64_t)m.rows || x < 0 || x >= end ? 0 : (int)min<int64_t>(16, end - x));
+    }
+}
+/// A box is on its way into a block: its bytes land, and the barrier counts them.
+inline void load(Block& b, uint32_t to, Map m, uint32_t full, int column, int row) {
+    const uint32_t bytes = m.box_columns * m.box_rows * m.element;
+    if (to % 128 || m.box_columns * m.element % 16 || to + bytes > b.bytes) fail("a box that does not fit its place in shared memory");
+    b.loads++;
+    late.push_back({nullptr, 0, false, [=, &b] {
+        over_box(m, to, column, row, [&](int64_t x, int64_t y, uint32_t at, int inside) {
+            memset(b.shared + at, 0, 16); if (inside) memcpy(b.shared + at, m.base + y * m.stride + x, inside);
+            memcpy(b.seen + at, b.shared + at, 16);
+        });
+        b.loads--; arrive(b, full, 0, -(long)bytes); return true;
+    }});
+}
+/// A box is on its way out: first it is read, later `write(to, value, bytes)` puts it into memory.
+template <class F> void store(const CUtensorMap* map, const void* from, int column, int row, F write) {
+    const Map m = *(const Map*)map; const uint32_t shared = shared_address(from), bytes = m.box_columns * m.box_rows * m.element; Block& b = block();
+    if (shared % 128 || m.box_columns * m.element % 16 || shared + bytes > b.bytes) fail("a box that does not fit its place in shared memory");
+    std::vector<uint8_t> box;
+    late.push_back({self, self->store_group, false, [=, &b]() mutable {
+        const bool read = box.empty();
+        if (read) box.resize(bytes);
+        size_t i = 0;
+        over_box(m, shared, column, row, [&](int64_t x, int64_t y, uint32_t at, int inside) {
+            if (read) memcpy(&box[i], b.seen + at, 16); else if (inside) write(m.base + y * m.stride + x, &box[i], inside);
+            i += 16;
+        });
+        return !read;
+    }});
 }
 }  // namespace twin
 DEVICE void tma_load(void* to, const CUtensorMap* map, uint64_t* full, int column, int row) {
-    twin::copy_in(twin::block(), shared_address(to), *(const twin::Map*)map, shared_address(full), column, row);
+    twin::load(twin::block(), shared_address(to), *(const twin::Map*)map, shared_address(full), column, row);
 }
 DEVICE void bulk_load(void* to, const void* from, uint64_t* full, uint32_t bytes) {
-    memcpy(to, from, bytes); twin::arrive(twin::block().barriers[shared_address(full)], 0, -(long)bytes);
+    if ((uintptr_t)from % 16 || shared_address(to) % 16 || bytes % 16) twin::fail("bulk_load at an address or of a size that is no multiple of 16");
+    auto& b = twin::block(); const uint32_t at = shared_address(to), barrier = shared_address(full);
+    b.loads++;
+    twin::late.push_back({nullptr, 0, false, [=, &b] {
+        memcpy(b.shared + at, from, bytes); memcpy(b.seen + at, from, bytes);
+        b.loads--; twin::arrive(b, barrier, 0, -(long)bytes); return true;
+    }});
 }
 DEVICE void tma_load_multicast(void* to, const CUtensorMap* map, uint64_t* full, int column, int row, uint16_t blocks) {
-    for (auto& b : twin::cluster->blocks) if (blocks >> b->rank & 1) twin::copy_in(*b, shared_address(to), *(const twin::Map*)map, shared_address(full), column, row);
+    for (auto* b : twin::cluster.blocks) if (blocks >> b->rank & 1) twin::load(*b, shared_address(to), *(const twin::Map*)map, shared_address(full), column, row);
 }
 DEVICE void tma_load_3d(void* to, const CUtensorMap* map, uint64_t* full, int column, int plane, int row) {
-    twin::copy_in(twin::block(), shared_address(to), twin::plane(map, plane), shared_address(full), column, row);
+    twin::load(twin::block(), shared_address(to), twin::plane(map, plane), shared_address(full), column, row);
 }
 DEVICE void tma_store(const CUtensorMap* map, const void* from, int column, int row) {
-    twin::copy_out(map, from, column, row, [](uint8_t* to, const uint8_t* value, int bytes) { memcpy(to, value, bytes); });
+    twin::store(map, from, column, row, [](uint8_t* to, const uint8_t* value, int bytes) { memcpy(to, value, bytes); });
 }
 DEVICE void tma_add(const CUtensorMap* map, const void* from, int column, int row) {
-    twin::copy_out(map, from, column, row, [](uint8_t* to, const uint8_t* value, int) { *(float*)to += *(const float*)value; });
+    twin::store(map, from, column, row, [](uint8_t* to, const uint8_t* value, int bytes) { for (int i = 0; i < bytes; i += 4) *(float*)(to + i) += *(const float*)(value + i); });
 }
-DEVICE void tma_commit() {}
-template <int N = 0> DEVICE void tma_wait_read() {}
-DEVICE void tma_wait() {}
-DEVICE void async_fence() {}
-DEVICE void wgmma_fence() {}
-DEVICE void wgmma_commit() {}
-template <int N> DEVICE void wgmma_wait() {}
-template <int N> DEVICE void pin(float*) {}
-template <int N> DEVICE void pin(uint32_t*) {}
-template <int R> DEVICE void registers_grow() {}
-template <int R> DEVICE void registers_shrink() {}
+DEVICE void tma_commit() { twin::self->store_group++; }
+template <int N = 0> DEVICE void tma_wait_read() { twin::settle(twin::self, twin::self->store_group - 1 - N, 1); }
+DEVICE void tma_wait() { twin::settle(twin::self, twin::self->store_group - 1, 2); }
+DEVICE void async_fence() { auto& b = twin::block(); memcpy(b.seen, b.shared, b.bytes); }
+
+// ---- Tensor cores
 
 DEVICE uint64_t descriptor(const void* p, uint64_t leading = 16, uint64_t stride = 1024) {
     return ((shared_address(p) & 0x3FFFF) >> 4) | ((leading >> 4) << 16) | ((stride >> 4) << 32) | (1ull << 62);
@@ -96,49 +147,86 @@ struct Operand {
     uint32_t k_major(int mn, int byte) const { return swizzled(start + mn / 8 * stride + mn % 8 * 128 + byte, 128); }
     uint32_t mn_major(int byte, int k) const { return swizzled(start + byte / 128 * leading + k / 8 * stride + k % 8 * 128 + byte % 128, 128); }
 };
-template <class T> float value(uint32_t address) { T v; memcpy(&v, block().shared + address, sizeof v); return float(v); }
-template <class A, class B> void product(float* d, int n, int k, int accumulate, A a, B b) {
-    const int t = self->thread.x % 128, lane = t % 32;
-    for (int i = 0; i < n / 2; i++) {
-        const int row = t / 32 * 16 + lane / 4 + 8 * (i / 2 % 2), column = i / 4 * 8 + lane % 4 * 2 + i % 2;
-        float sum = accumulate ? d[i] : 0;
-        for (int j = 0; j < k; j++) sum += a(row, j) * b(column, j);
-        d[i] = sum;
-    }
+/// Sums of a warp that products in flight add to, its 16 rows of a D; what the registers held when the first was issued.
+struct Accumulator { float* registers[32]; int columns, products = 0; std::vector<float> sum; };
+/// Calls `each(register, sum)` for all registers of a warp's part of a D.
+template <class F> void over_registers(Accumulator& d, F each) {
+    for (int l = 0; l < 32; l++) for (int i = 0; i < d.columns / 2; i++)
+        each(d.registers[l][i], d.sum[(l / 4 + 8 * (i / 2 % 2)) * d.columns + i / 4 * 8 + l % 4 * 2 + i % 2]);
 }
+/// d[16, N] = A · B, or added to d, of one warp. `a(block, warp's row, k)` and `b(block, column, k)` read the operands when the time has
+/// come; `number` is the same for all lanes.
+template <int N, int K, class A, class B> void product(float* d, const uint32_t* registers, uint64_t number, int accumulate, A a, B b) {
+    Lane& own = lane(); own.in[0] = registers; own.out = d; own.number = number;
+    warp_meet([&](Warp& w) {
+        for (Lane& l : w.lane) if (l.number != (int64_t)number) fail("the lanes of a warp disagree about the operands of a product");
+        auto at = std::find_if(w.in_flight.begin(), w.in_flight.end(), [&](auto& x) { return x->registers[0] == w.lane[0].out; });
+        if (at == w.in_flight.end()) {
+            if (w.fenced != ~0u) fail("wgmma without a wgmma_fence since the warp last waited for products");
+            auto fresh = std::make_shared<Accumulator>(); fresh->columns = N; fresh->sum.resize(16 * N);
+            for (int l = 0; l < 32; l++) fresh->registers[l] = (float*)w.lane[l].out;
+            over_registers(*fresh, [](float& value, float& sum) { sum = value; value = NAN; });
+            at = w.in_flight.insert(w.in_flight.end(), fresh);
+        }
+        std::shared_ptr<Accumulator> sums = *at; sums->products++;
+        struct { const uint32_t* of[32]; } pairs; for (int l = 0; l < 32; l++) pairs.of[l] = (const uint32_t*)w.lane[l].in[0];
+        late.push_back({&w, w.product_group, true, [=, &w, &block = block()] {
+            static float x[16][K], y[K][N];
+            for (int r = 0; r < 16; r++) for (int k = 0; k < K; k++) x[r][k] = a(block, pairs.of, w.index % 4 * 16 + r, k);
+            for (int k = 0; k < K; k++) for (int c = 0; c < N; c++) y[k][c] = b(block, c, k);
+            for (int r = 0; r < 16; r++) {
+                float* sum = &sums->sum[r * N];
+                if (!accumulate) std::fill(sum, sum + N, 0.f);
+                for (int k = 0; k < K; k++) for (int c = 0; c < N; c++) sum[c] += x[r][k] * y[k][c];
+            }
+            if (--sums->products == 0) {
+                over_registers(*sums, [](float& value, float& sum) { value = sum; });
+                w.in_flight.erase(std::find(w.in_flight.begin(), w.in_flight.end(), sums));
+            }
+            return true;
+        }});
+    });
+}
+template <class T> float value(const Block& b, uint32_t address) {
+    if constexpr (sizeof(T) == 1) {
+        static const std::vector<float> table = [] { std::vector<float> v(256); for (int i = 0; i < 256; i++) { T x; x.__x = i; v[i] = float(x); } return v; }();
+        return table[b.seen[address]];
+    } else { T v; memcpy(&v, b.seen + address, sizeof v); return float(v); }
+}
+inline float bf16_at(const Block& b, const Operand& o, bool k_major, int mn, int k) { return value<__nv_bfloat16>(b, k_major ? o.k_major(mn, 2 * k) : o.mn_major(2 * mn, k)); }
 }  // namespace twin
 
+DEVICE void wgmma_fence() { twin::warp().fenced |= 1u << threadIdx.x % 32; }
+DEVICE void wgmma_commit() { twin::warp_meet([](twin::Warp& w) { w.product_group++; }); }
+template <int N> DEVICE void wgmma_wait() {
+    auto& w = twin::warp(); w.fenced &= ~(1u << threadIdx.x % 32);
+    twin::settle(&w, w.product_group - 1 - N, 1);
+}
+template <int N> DEVICE void pin(float*) {}
+template <int N> DEVICE void pin(uint32_t*) {}
+template <int R> DEVICE void registers_grow() {}
+template <int R> DEVICE void registers_shrink() {}
 template <class A, class B, int N> DEVICE void wgmma_fp8(float* d, uint64_t a, uint64_t b, int accumulate) {
     const twin::Operand x(a), y(b);
-    twin::product(d, N, 32, accumulate, [&](int r, int k) { return twin::value<A>(x.k_major(r, k)); }, [&](int c, int k) { return twin::value<B>(y.k_major(c, k)); });
+    twin::product<N, 32>(d, nullptr, a ^ b << 7, accumulate,
+        [=](const twin::Block& s, auto, int r, int k) { return twin::value<A>(s, x.k_major(r, k)); }, [=](const twin::Block& s, int c, int k) { return twin::value<B>(s, y.k_major(c, k)); });
 }
 enum Major { K_MAJOR = 0, MN_MAJOR = 1 };
-namespace twin {
-inline float bf16_at(const Operand& o, Major major, int mn, int k) { return value<__nv_bfloat16>(major == K_MAJOR ? o.k_major(mn, 2 * k) : o.mn_major(2 * mn, k)); }
-}
 template <int N, Major A = K_MAJOR, Major B = K_MAJOR> DEVICE void wgmma_bf16(float* d, uint64_t a, uint64_t b, int accumulate) {
     const twin::Operand x(a), y(b);
-    twin::product(d, N, 16, accumulate, [&](int r, int k) { return twin::bf16_at(x, A, r, k); }, [&](int c, int k) { return twin::bf16_at(y, B, c, k); });
+    twin::product<N, 16>(d, nullptr, a ^ b << 7, accumulate,
+        [=](const twin::Block& s, auto, int r, int k) { return twin::bf16_at(s, x, A == K_MAJOR, r, k); }, [=](const twin::Block& s, int c, int k) { return twin::bf16_at(s, y, B == K_MAJOR, c, k); });
 }
 template <int N, Major B> DEVICE void wgmma_bf16_registers(float* d, const uint32_t* a, uint64_t b, int accumulate) {
-    const twin::Operand y(b); auto& w = twin::warp();
-    memcpy(w.registers[threadIdx.x % 32], a, 16); twin::warp_sync();     // a row of A lies in the registers of four lanes
-    twin::product(d, N, 16, accumulate,
-        [&](int r, int k) { return twin::half_of(w.registers[r % 8 * 4 + k % 8 / 2][r % 16 / 8 + k / 8 * 2], k % 2); },
-        [&](int c, int k) { return twin::bf16_at(y, B, c, k); });
-    twin::warp_sync();
+    const twin::Operand y(b);
+    twin::product<N, 16>(d, a, b, accumulate,      // a row of A lies in the registers of four lanes
+        [=](const twin::Block&, auto pairs, int r, int k) { return twin::half_of(pairs[r % 8 * 4 + k % 8 / 2][r % 16 / 8 + k / 8 * 2], k % 2); },
+        [=](const twin::Block& s, int c, int k) { return twin::bf16_at(s, y, B == K_MAJOR, c, k); });
 }
 
 namespace twin {
 inline void store_matrices(const void* row, const uint32_t (&r)[4], bool transposed) {
-    auto& w = warp(); const int lane = self->thread.x % 32;
-    w.slot[lane] = (uint64_t)row; warp_sync();
-    for (int m = 0; m < 4; m++) for (int h = 0; h < 2; h++) {
-        const int i = lane / 4, j = lane % 4 * 2 + h;
-        const uint16_t bits = h ? r[m] >> 16 : r[m] & 0xFFFF;
-        memcpy((uint8_t*)w.slot[m * 8 + (transposed ? j : i)] + (transposed ? i : j) * 2, &bits, 2);
-    }
-    warp_sync();
+    move_matrices(row, r, [=](auto at, int i, int j, uint16_t* half) { (transposed ? *at(j, i) : *at(i, j)) = *half; });
 }
 }  // namespace twin
 DEVICE void stmatrix4(const void* row, uint32_t a, uint32_t b, uint32_t c, uint32_t d) { twin::store_matrices(row, {a, b, c, d}, false); }

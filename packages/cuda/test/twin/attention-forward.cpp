@@ -1,51 +1,70 @@
-// The unmodified attention kernels on the CPU twin against plain loops.
-#include "../../kernels/attention-forward.cuh"
+// The unmodified attention forward kernels on the CPU twin against plain loops: every head dimension, windows, documents,
+// grouped heads, sequences side by side, ragged ends.
+#include "../../kernels/attention-forward.cu"
 
 #include <chrono>
 #include <random>
 
+using Bf16 = __nv_bfloat16;
 static std::mt19937 rng(1);
 static int failures = 0;
-using H = __nv_bfloat16;
 
-template <class A> void check(const char* name, int T, int heads, int kv_heads, int window, std::vector<int> documents) {
-    constexpr int D = 80;
-    const auto start = std::chrono::steady_clock::now();
+struct Case { int sequences, sequence, heads, kv_heads, window; std::vector<int> documents; };       // no documents: null
+
+template <class F> void check(const char* name, decltype(&attention_forward_80) kernel, const Case& c) {
+    constexpr int D = F::D;
+    const auto begin = std::chrono::steady_clock::now();
+    const int L = c.sequence, T = c.sequences * L, heads = c.heads, kv_heads = c.kv_heads;
     std::normal_distribution<float> draw;
-    const auto normal = [&](size_t n) { std::vector<H> v(n); for (auto& x : v) x = H(draw(rng)); return v; };
-    const auto q = normal((size_t)heads * T * D), k = normal((size_t)kv_heads * T * D), v = normal((size_t)kv_heads * T * D);
-    std::vector<H> out((size_t)T * heads * D, H(NAN)); std::vector<float> lse((size_t)heads * T, NAN); std::vector<int> doc(T);
-    for (int i = 0, d = 0; i < T; i++) { while (d + 1 < (int)documents.size() && documents[d + 1] <= i) d++; doc[i] = documents[d]; }
-    const float scale = 1 / sqrtf(D);
-    const auto qm = tensor_map(q.data(), 2, D, (uint64_t)heads * T, 64, A::BM), km = tensor_map(k.data(), 2, D, (uint64_t)kv_heads * T, 64, A::BN), vm = tensor_map(v.data(), 2, D, (uint64_t)kv_heads * T, 64, A::BN);
-    twin::launch({heads, (T + A::BM - 1) / A::BM, 1}, A::THREADS, 1, sizeof(typename A::Shared), [&] {
-        attention_forward_kernel<A>(qm, km, vm, out.data(), lse.data(), doc.data(), T, heads, kv_heads, window, scale * 1.4426950408889634f); });
+    const auto normal = [&](size_t n) { std::vector<Bf16> v(n); for (auto& x : v) x = Bf16(draw(rng)); return v; };
+    const auto q = normal((size_t)T * heads * D), k = normal((size_t)T * kv_heads * D), v = normal((size_t)T * kv_heads * D);
+    std::vector<Bf16> out(q.size(), Bf16(NAN)); std::vector<float> lse((size_t)heads * T, NAN); std::vector<int> starts(T);
+    for (int start : c.documents) for (int t = 0; t < T; t++) if (t % L >= start) starts[t] = start;
+    const AttentionShape shape{c.documents.empty() ? nullptr : starts.data(), T, L, heads, kv_heads, c.window, 1 / sqrtf(D)};
+    const auto map = [&](const std::vector<Bf16>& x, int heads) { return tensor_map_3d(x.data(), 2, D, heads, T, 64, 64); };
+    const CUtensorMap q_map = map(q, heads), k_map = map(k, kv_heads), v_map = map(v, kv_heads), out_map = map(out, heads);
+    const auto run = [&] { twin::launch({heads, (T + F::QUERIES - 1) / F::QUERIES, 1}, F::THREADS, 1, sizeof(typename F::Shared), [&] { kernel(q_map, k_map, v_map, out_map, lse.data(), shape); }); };
+    run();
+    const auto first_out = out; const auto first_lse = lse;
+    std::fill(out.begin(), out.end(), Bf16(NAN)); std::fill(lse.begin(), lse.end(), NAN); run();
+    const bool same = !memcmp(out.data(), first_out.data(), out.size() * 2) && !memcmp(lse.data(), first_lse.data(), lse.size() * 4);
     double xy = 0, norms = 0, worst = 0;
     for (int h = 0; h < heads; h++) for (int i = 0; i < T; i++) {
-        const int kv = h / (heads / kv_heads), from = max(max(0, i - window + 1), doc[i]);
-        std::vector<double> p(T); double top = -1e30, sum = 0;
-        for (int j = from; j <= i; j++) { double s = 0; for (int d = 0; d < D; d++) s += (double)float(q[((size_t)h * T + i) * D + d]) * float(k[((size_t)kv * T + j) * D + d]); p[j] = s * scale; top = max(top, p[j]); }
+        const int kv = h / (heads / kv_heads), base = i / L * L, from = max(base + starts[i], i - c.window + 1);
+        std::vector<double> p(i + 1); double top = -1e30, sum = 0;
+        for (int j = from; j <= i; j++) {
+            double s = 0; for (int d = 0; d < D; d++) s += (double)float(q[((size_t)i * heads + h) * D + d]) * float(k[((size_t)j * kv_heads + kv) * D + d]);
+            p[j] = s * shape.scale; top = max(top, p[j]);
+        }
         for (int j = from; j <= i; j++) sum += p[j] = exp(p[j] - top);
-        worst = max(worst, isnan(lse[h * T + i]) ? INFINITY : fabs(lse[h * T + i] - (top + log(sum))));
+        const float got_lse = lse[((size_t)(i / L) * heads + h) * L + i % L];
+        worst = max(worst, isnan(got_lse) ? INFINITY : fabs(got_lse - (top + log(sum))));
         for (int d = 0; d < D; d++) {
-            double want = 0; for (int j = from; j <= i; j++) want += p[j] / sum * float(v[((size_t)kv * T + j) * D + d]);
+            double want = 0; for (int j = from; j <= i; j++) want += p[j] / sum * float(v[((size_t)j * kv_heads + kv) * D + d]);
             const double got = float(out[((size_t)i * heads + h) * D + d]); xy += want * got; norms += want * want + got * got;
         }
     }
-    const double difference = 1 - 2 * xy / norms; const bool ok = difference < 1e-5 && worst < 1e-4;
+    const double difference = 1 - 2 * xy / norms; const bool ok = same && difference < 1e-5 && worst < 1e-4;
     if (!ok) failures++;
-    printf("%-15s T %d heads %d/%d window %d documents %zu  difference %.1e, lse %.1e  %s  %.1f s\n", name, T, heads, kv_heads, window, documents.size(), difference, worst,
-           ok ? "ok" : "WRONG", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    printf("%-9s %d x %d heads %d/%d window %d documents %zu  difference %.1e, lse %.1e%s  %s  %.1f s\n", name, c.sequences, L, heads, kv_heads, c.window, c.documents.size(), difference, worst,
+           same ? "" : " REPEAT DIFFERS", ok ? "ok" : "WRONG", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    fflush(stdout);
 }
-#define CASE(T, HEADS, KV, WINDOW, DOCUMENTS, KERNEL) check<KERNEL>(#KERNEL, T, HEADS, KV, WINDOW, std::vector<int> DOCUMENTS)
+#define LONG(D, ...) check<attention_forward::Long##D>("long " #D, attention_forward_##D, Case __VA_ARGS__)
+#define SHORT(D, ...) check<attention_forward::Short##D>("short " #D, attention_forward_short_##D, Case __VA_ARGS__)
 
 int main() {
-    CASE(448, 2, 1, 200, ({0, 150}), LongAttention);
-    CASE(450, 2, 1, 64, ({0}), LongAttention);
-    CASE(450, 4, 2, 300, ({0, 30, 290}), LongAttention);
-    CASE(449, 2, 2, 449, ({0, 448}), LongAttention);
-    CASE(450, 2, 1, 200, ({0, 150}), ShortAttention);
-    CASE(333, 2, 1, 64, ({0, 150, 160}), ShortAttention);
-    CASE(512, 1, 1, 512, ({0}), ShortAttention);
+    LONG(80, {1, 448, 2, 1, 200, {0, 150}});
+    LONG(80, {1, 450, 2, 1, 64, {}});
+    LONG(80, {1, 449, 2, 2, 449, {0, 448}});
+    LONG(64, {1, 333, 4, 2, 300, {0, 30, 290}});
+    LONG(64, {2, 100, 2, 1, 1 << 30, {}});
+    LONG(96, {1, 450, 2, 1, 129, {0, 131}});
+    LONG(120, {3, 131, 2, 1, 100, {0, 1, 70}});
+    LONG(120, {1, 200, 4, 1, 1000, {}});
+    LONG(128, {1, 385, 3, 1, 200, {0, 384}});
+    SHORT(80, {1, 333, 2, 1, 64, {0, 150, 160}});
+    SHORT(80, {4, 65, 4, 2, 65, {0, 64}});
+    SHORT(64, {1, 512, 1, 1, 512, {}});
     return failures;
 }
