@@ -24,6 +24,10 @@ DEVICE void group_arrive(int id, int count) { asm volatile("bar.arrive %0, %1;" 
 DEVICE void cp_async(void* to, const void* from, int bytes = 16) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" :: "r"(shared_address(to)), "l"(from), "r"(bytes) : "memory");
 }
+/// 4 bytes, or zero.
+DEVICE void cp_async_word(void* to, const void* from, bool copied) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" :: "r"(shared_address(to)), "l"(from), "r"(copied ? 4 : 0) : "memory");
+}
 DEVICE void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 /// Until this thread's copies have landed, but for those of its last N groups.
 template <int N> DEVICE void cp_async_wait() { asm volatile("cp.async.wait_group %0;" :: "n"(N) : "memory"); }
@@ -49,8 +53,9 @@ DEVICE void mma_f16(float* d, const uint32_t* a, const uint32_t* b) {
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
-/// Whether the chip that is compiled for multiplies fp8 (sm_89 and later).
-#if __CUDA_ARCH__ >= 890
+/// Whether warps of the chip that is compiled for multiply fp8: those of Ada do; Hopper has it in wgmma alone, and mma_fp8
+/// becomes products of f16 there.
+#if __CUDA_ARCH__ == 890
 constexpr bool FP8_PRODUCTS = true;
 #else
 constexpr bool FP8_PRODUCTS = false;
