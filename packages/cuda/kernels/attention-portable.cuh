@@ -42,11 +42,12 @@ template <class E> struct Inputs {
 template <int DP> constexpr int STRIDE = DP + 8;
 
 /// Asks for a tile `[ROWS, DP]` of rows `stride` elements apart; rows from `rows` on and columns from `columns` on are zero.
+/// THREADS one after another share the work: 32 are a warp that does it alone.
 template <int ROWS, int DP, int THREADS, class E> DEVICE void load_tile(E* to, const E* from, int stride, int rows, int columns) {
     constexpr int PIECES = DP / 8;
     #pragma unroll
     for (int base = 0; base < ROWS * PIECES; base += THREADS) {
-        const int i = base + threadIdx.x, row = i / PIECES, column = i % PIECES * 8;
+        const int i = base + threadIdx.x % THREADS, row = i / PIECES, column = i % PIECES * 8;
         if (ROWS * PIECES % THREADS != 0 && i >= ROWS * PIECES) break;
         const bool inside = row < rows && column < columns;
         cp_async(to + row * STRIDE<DP> + column, inside ? from + (int64_t)row * stride + column : from, inside ? 16 : 0);
