@@ -16,7 +16,6 @@ export class ArgumentMemory {
   readonly #uint32 = new Uint32Array(this.#memory);
   readonly #float32 = new Float32Array(this.#memory);
   readonly #float64 = new Float64Array(this.#memory);
-  readonly #uint64 = new BigUint64Array(this.#memory);
   readonly #address = Number(koffi.address(this.#memory));
 
   /** Address of the list of arguments, as `cuLaunchKernel` takes it. */
@@ -30,14 +29,13 @@ export class ArgumentMemory {
 
   #writeOne({ type, offset }: Slot, value: number | TensorMap): void {
     if (typeof value !== "number") this.#bytes.set(value.bytes, offset);
-    else if (type === "p") this.#writeWord(offset, value);
     else if (type === "i") this.#int32[offset / 4] = value;
     else if (type === "f") this.#float32[offset / 4] = value;
     else if (type === "d") this.#float64[offset / 8] = value;
-    else this.#uint64[offset / 8] = BigInt.asUintN(64, BigInt(value));
+    else this.#writeWord(offset, value);
   }
 
-  /** Writes an address, which has at most 53 bits, without making a BigInt of it. */
+  /** Writes 64 bits of an address or a whole number, which has at most 53, without making a BigInt of it. */
   #writeWord(offset: number, value: number): void {
     this.#uint32[offset / 4] = value >>> 0;
     this.#uint32[offset / 4 + 1] = Math.floor(value / 2 ** 32);

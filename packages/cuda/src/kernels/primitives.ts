@@ -1,0 +1,41 @@
+import { bytesPerElement, dtypes, type PrimitiveKernels, type Tensor } from "@danu/tensor";
+
+import { cudaOf } from "../device.ts";
+import { binary, broadcastToKernel, unary, whereKernel } from "./elementwise.ts";
+import { embeddingGradKernel, embeddingKernel } from "./embedding.ts";
+import { kernelsByType } from "./families.ts";
+import { flat } from "./flat.ts";
+import { matmulKernel } from "./matmul.ts";
+import { assignSliceKernel, concatKernel, fill, padKernel, permuteKernel, sliceKernel } from "./movement.ts";
+import { argmaxKernel, reduce } from "./reduce.ts";
+
+const castKernels = kernelsByType("cast", "cast_to", "ppil");
+const iotaKernels = kernelsByType("cast", "iota", "pddl");
+
+/** Writes the elements of x in the type of y. */
+export function castInto(y: Tensor, x: Tensor): void {
+  cudaOf(y).launch(castKernels[y.dtype], flat(y.size), y.handle, x.handle, dtypes.indexOf(x.dtype), y.size);
+}
+
+/** Kernels of the primitives. */
+export const primitiveKernels: PrimitiveKernels = {
+  fill: ([y], { value }) => fill(y, value),
+  iota: ([y], { start, step }) => cudaOf(y).launch(iotaKernels[y.dtype], flat(y.size, 1), y.handle, start, step, y.size),
+  assign: ([target, source]) => {
+    if (target.dtype !== source.dtype) return castInto(target, source);
+    return cudaOf(target).copy(target.handle, source.handle, target.size * bytesPerElement[target.dtype]);
+  },
+  assignSlice: assignSliceKernel,
+  cast: ([y], [x]) => castInto(y, x),
+  add: binary("add"), sub: binary("sub"), mul: binary("mul"), div: binary("div"),
+  maximum: binary("maximum"), minimum: binary("minimum"),
+  less: binary("less"), lessEqual: binary("lessEqual"), equal: binary("equal"),
+  where: whereKernel,
+  neg: unary("neg"), abs: unary("abs"), exp: unary("exp"), log: unary("log"), sqrt: unary("sqrt"),
+  sin: unary("sin"), cos: unary("cos"), tanh: unary("tanh"), sigmoid: unary("sigmoid"),
+  sum: reduce("sum"), max: reduce("max"), argmax: argmaxKernel,
+  permute: permuteKernel, slice: sliceKernel, pad: padKernel, concat: concatKernel, broadcastTo: broadcastToKernel,
+  matmul: matmulKernel,
+  embedding: embeddingKernel,
+  embeddingGrad: embeddingGradKernel,
+};
