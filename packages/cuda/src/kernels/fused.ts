@@ -1,0 +1,25 @@
+import { ropeOp } from "@danu/attention";
+import { adamwOp, addSquaresOp, clipScaleOp } from "@danu/optim";
+import { addIntoOp, rmsNormGradOp, rmsNormOp, scaleIntoOp, swigluGradOp, swigluOp } from "@danu/tensor";
+
+import type { CudaDevice } from "../device.ts";
+import { isFused } from "./flat.ts";
+import { addSquares, clipScale } from "./gradient-norm.ts";
+import { rmsNorm, rmsNormGrad } from "./rms-norm.ts";
+import { rope } from "./rope.ts";
+import { swiglu, swigluGrad } from "./swiglu.ts";
+import { adamw, addInto, scaleInto } from "./updates.ts";
+
+/** Gives a GPU its own kernels for the fused ops. */
+export function provideFused(cuda: CudaDevice): void {
+  cuda.provide(rmsNormOp, rmsNorm, ([x]) => isFused(x))
+    .provide(rmsNormGradOp, rmsNormGrad, ([g, x]) => isFused(g, x) && g.dtype === x.dtype)
+    .provide(swigluOp, swiglu, ([gate]) => isFused(gate))
+    .provide(swigluGradOp, swigluGrad, ([g, gate]) => isFused(g, gate) && g.dtype === gate.dtype)
+    .provide(ropeOp, rope, ([x]) => isFused(x))
+    .provide(adamwOp, adamw, ([, , , , , copy]) => copy === null || copy.dtype === "bf16")
+    .provide(addIntoOp, addInto, ([target, source]) => isFused(target, source))
+    .provide(scaleIntoOp, scaleInto, ([target]) => isFused(target))
+    .provide(addSquaresOp, addSquares)
+    .provide(clipScaleOp, clipScale);
+}
