@@ -1,6 +1,7 @@
 export { Decoder, type DecoderInput, type DecoderOptions } from "./decoder/decoder.ts";
 export {
-  huggingFaceNames, initialize, mapParameters, parameterShapes, type BlockParameters, type DecoderParameters,
+  huggingFaceNames, initialize, linearLayers, mapParameters, parameterShapes,
+  type BlockParameters, type DecoderParameters, type LinearLayer,
 } from "./decoder/parameters.ts";
 export { GenerationError } from "./generate/errors.ts";
 export { generate } from "./generate/generate.ts";
@@ -15,6 +16,7 @@ export {
   checkLora, defaultLora, initializeLora, LoraError, loraScale, loraTargets, mapLora,
   type LoraConfig, type LoraFactors, type LoraParameters, type LoraTarget,
 } from "./lora/lora.ts";
+export { createFp8Scalings, inFp8, updateFp8Scalings, type Fp8Scalings, type Fp8Weight } from "./fp8/fp8.ts";
 export { readAdapter, writeAdapter } from "./lora/adapter-folder.ts";
 export { mergeLora } from "./lora/merge.ts";
 export { loadParameters, parameterSources } from "./decoder/weights.ts";

@@ -35,6 +35,16 @@ export interface TrainerOptions<P, B> {
   readonly optimizer?: AdamWOptions;
   /** Global gradient norm above which gradients are scaled down; Infinity for never. */
   readonly maxGradientNorm?: number;
+  /** What else a step changes and a checkpoint keeps; the trainer takes it over. */
+  readonly extra?: ExtraState;
+}
+
+/** State beside weights and optimizer that a loss writes to, such as the scales of fp8. */
+export interface ExtraState {
+  /** A tree of f32 tensors. */
+  readonly tensors: unknown;
+  /** Enqueues what is due after a step whose numbers were finite. */
+  afterStep(): void;
 }
 
 /** What one optimizer step did; loss and metrics are means over the step's tokens, before the update. */
@@ -57,16 +67,23 @@ export class Trainer<P, B> implements Disposable {
   readonly optimizer: AdamW<P>;
   readonly #options: TrainerOptions<P, B>;
   readonly #maxGradientNorm: number;
+  readonly #extra: ExtraState | null;
 
   constructor(options: TrainerOptions<P, B>) {
     this.#options = options;
     this.#maxGradientNorm = options.maxGradientNorm ?? 1;
+    this.#extra = options.extra ?? null;
     this.params = keep(options.params);
     this.compute = options.computeDtype === "f32"
       ? this.params
       : mapTree(this.params, (p) => keep(Tensor.empty(p.device, p.shape, options.computeDtype))) as P;
     this.optimizer = new AdamW(this.params, options.optimizer);
     this.refresh();
+  }
+
+  /** What a checkpoint keeps beside weights and optimizer, as a tree; empty for nothing. */
+  get extra(): unknown {
+    return this.#extra?.tensors ?? {};
   }
 
   /** Brings the copies up to date after the master weights were written from outside. */
@@ -86,6 +103,7 @@ export class Trainer<P, B> implements Disposable {
       this.optimizer.steps--;
       throw new NonFiniteError(result.loss, result.gradientNorm);
     }
+    this.#extra?.afterStep();
     return result;
   }
 
@@ -110,6 +128,7 @@ export class Trainer<P, B> implements Disposable {
 
   [Symbol.dispose](): void {
     this.optimizer[Symbol.dispose]();
+    disposeTree(this.extra);
     if (this.compute !== this.params) disposeTree(this.compute);
     disposeTree(this.params);
   }

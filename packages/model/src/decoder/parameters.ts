@@ -16,6 +16,12 @@ export interface BlockParameters<T = Tensor> {
   readonly down: T;
 }
 
+/** A linear layer of a block. */
+export type LinearLayer = Exclude<keyof BlockParameters, "attentionNorm" | "mlpNorm">;
+
+/** The linear layers of a block, in the order in which it uses them. */
+export const linearLayers: readonly LinearLayer[] = ["query", "key", "value", "output", "gate", "up", "down"];
+
 /** Weights of a decoder, as a plain tree. A tied head is null: the embedding serves. */
 export interface DecoderParameters<T = Tensor> {
   readonly embedding: T;

@@ -1,14 +1,14 @@
 import { DanuError, keep, tensor, zeros, type Device, type Tensor } from "@danu/tensor";
 
 import type { DecoderConfig } from "../config.ts";
-import { huggingFaceNames, parameterShapes, type BlockParameters, type DecoderParameters } from "../decoder/parameters.ts";
+import { huggingFaceNames, linearLayers, parameterShapes, type DecoderParameters, type LinearLayer } from "../decoder/parameters.ts";
 import { Random } from "../random.ts";
 
 /** Linear layers of a block that an adapter can change. */
-export type LoraTarget = Exclude<keyof BlockParameters, "attentionNorm" | "mlpNorm">;
+export type LoraTarget = LinearLayer;
 
 /** Every linear layer but the head, as Danube's preference tuning has it. */
-export const loraTargets: readonly LoraTarget[] = ["query", "key", "value", "output", "gate", "up", "down"];
+export const loraTargets: readonly LoraTarget[] = linearLayers;
 
 /** What an adapter looks like. */
 export interface LoraConfig {

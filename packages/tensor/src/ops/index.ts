@@ -35,6 +35,8 @@ export { concat, concatOp } from "./concat.ts";
 export { broadcastTo, broadcastToOp } from "./broadcast-to.ts";
 export { matmul, matmulOp, type MatmulAttrs } from "./matmul.ts";
 export { linear, linearOp } from "./linear.ts";
+export { fp8Linear, fp8LinearGradOp, fp8LinearOp, type Fp8Attrs } from "./fp8-linear.ts";
+export { fp8Columns, fp8Rows, fp8Scaling, fp8Types, fp8Update, fp8UpdateOp, type Fp8Row } from "./fp8-scaling.ts";
 export { rmsNorm, rmsNormGradOp, rmsNormOp, type RmsNormAttrs } from "./rms-norm.ts";
 export { swiglu, swigluGradOp, swigluOp } from "./swiglu.ts";
 export { embedding, embeddingGradOp, embeddingOp } from "./embedding.ts";

@@ -34,6 +34,8 @@ export interface TrainerParts {
   /** Tree of f32 master weights. */
   readonly params: unknown;
   readonly optimizer: { readonly mean: unknown; readonly variance: unknown; steps: number };
+  /** Tree of further f32 tensors. */
+  readonly extra: unknown;
   /** Brings low-precision copies up to date with the master weights. */
   refresh(): void;
 }
@@ -85,8 +87,8 @@ interface NamedTensor {
   readonly tensor: Tensor;
 }
 
-function tensorsOf({ params, optimizer: { mean, variance } }: TrainerParts): NamedTensor[] {
-  return Object.entries({ master: params, mean, variance }).flatMap(([kind, tree]) => (
+function tensorsOf({ params, optimizer: { mean, variance }, extra }: TrainerParts): NamedTensor[] {
+  return Object.entries({ master: params, mean, variance, extra }).flatMap(([kind, tree]) => (
     leavesOf(tree).map(({ path, tensor }) => ({ name: path === "" ? kind : `${kind}.${path}`, tensor }))
   ));
 }

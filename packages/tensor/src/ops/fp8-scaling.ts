@@ -1,0 +1,97 @@
+import type { Device } from "../device.ts";
+import { UsageError } from "../errors.ts";
+import { defineUpdate, runUpdate, type Update } from "../op.ts";
+import { keep, scope } from "../scope.ts";
+import type { Tensor } from "../tensor.ts";
+import { abs } from "./abs.ts";
+import { assign } from "./assign.ts";
+import { assignSlice } from "./assign-slice.ts";
+import { cast } from "./cast.ts";
+import { concat } from "./concat.ts";
+import { div } from "./div.ts";
+import { full, ones, zeros } from "./full.ts";
+import { less } from "./less.ts";
+import { max } from "./max.ts";
+import { maximum } from "./maximum.ts";
+import { minimum } from "./minimum.ts";
+import { mul } from "./mul.ts";
+import { reshape } from "./reshape.ts";
+import { slice } from "./slice.ts";
+import { tensor } from "./tensor-of.ts";
+import { where } from "./where.ts";
+
+/** The three tensors of a linear layer that are cast to fp8; each has a row of the layer's scaling. */
+export const fp8Rows = ["input", "weight", "gradient"] as const;
+/** A tensor of a linear layer that is cast to fp8. */
+export type Fp8Row = (typeof fp8Rows)[number];
+
+/** Columns of a row: the factor before the cast, its inverse, the largest magnitude since the last update, and the
+ *  largest magnitudes of that many updates before, the latest first. */
+export const fp8Columns = { scale: 0, inverse: 1, amax: 2, history: 3, count: 19 } as const;
+
+/** Types of the rows, and their largest numbers. Micikevicius et al. 2022: e4m3 for values, e5m2 for gradients. */
+export const fp8Types = {
+  input: { dtype: "f8e4m3", limit: 448 },
+  weight: { dtype: "f8e4m3", limit: 448 },
+  gradient: { dtype: "f8e5m2", limit: 57_344 },
+} as const;
+
+/** The scaling of a new linear layer: factors of 1 and no history. The caller owns it. @returns f32 `[3, 19]` */
+export function fp8Scaling(device: Device): Tensor {
+  const rows = fp8Rows.length;
+  return keep(scope(() => concat([ones(device, [rows, 2]), zeros(device, [rows, fp8Columns.count - 2])], 1)));
+}
+
+/** What a cast gives: the fp8 numbers in f32, and the factor that undoes their scale, `[1, 1]`. */
+export interface Fp8Cast {
+  readonly values: Tensor;
+  readonly inverse: Tensor;
+}
+
+/** Casts a tensor to fp8 in simpler ops and notes its largest magnitude in the scaling.
+ *  @param calibrate scale by the tensor's own largest magnitude instead of the scaling's factor */
+export function fp8Cast(x: Tensor, scaling: Tensor, row: Fp8Row, calibrate: boolean): Fp8Cast {
+  const { dtype, limit } = fp8Types[row];
+  const wide = cast(x, "f32");
+  const top = x.size === 0 ? zeros(x.device, [1, 1]) : reshape(max(abs(wide)), [1, 1]);
+  const at = fp8Rows.indexOf(row);
+  const own = slice(scaling, 0, at, at + 1);
+  const column = (i: number): Tensor => slice(own, 1, i, i + 1);
+  const { scale, inverse, amax, history, count } = fp8Columns;
+  assignSlice(scaling, concat([slice(own, 1, 0, amax), maximum(column(amax), top), slice(own, 1, history, count)], 1), 0, at);
+  const factor = calibrate ? scaleFor(top, limit, ones(x.device, [1, 1])) : column(scale);
+  const bounded = minimum(maximum(mul(wide, reshape(factor, [])), -limit), limit);
+  return { values: cast(cast(bounded, dtype), "f32"), inverse: calibrate ? div(1, factor) : column(inverse) };
+}
+
+/** The factor that brings a largest magnitude to the limit of the type; the former one where there is no magnitude. */
+function scaleFor(top: Tensor, limit: Tensor | number, former: Tensor): Tensor {
+  const scale = div(limit, top);
+  const isUsable = mul(less(full(top.device, [], 0), top), less(scale, full(top.device, [], Infinity)));
+  return where(isUsable, scale, former);
+}
+
+export const fp8UpdateOp: Update<readonly [scaling: Tensor], { readonly margin: number }> = defineUpdate({
+  name: "fp8Update",
+  check: ([scaling], { margin }) => {
+    const fits = scaling.dtype === "f32" && scaling.shape.length === 2 && scaling.shape[0] === fp8Rows.length && scaling.shape[1] === fp8Columns.count;
+    if (!fits) throw new UsageError(`fp8Update: expected a scaling f32 [${fp8Rows.length}, ${fp8Columns.count}], as fp8Scaling makes it`);
+    if (!(margin > 0 && margin <= 1)) throw new UsageError(`fp8Update: expected a margin above 0 and at most 1, got ${margin}`);
+  },
+  decompose: ([scaling], { margin }) => {
+    const { scale, amax, history, count } = fp8Columns;
+    const rows = fp8Rows.length;
+    const magnitudes = slice(scaling, 1, amax, count - 1);
+    const top = max(magnitudes, { axis: 1, keepDims: true });
+    const limits = tensor(scaling.device, fp8Rows.map((row) => fp8Types[row].limit * margin), [rows, 1]);
+    const next = scaleFor(top, limits, slice(scaling, 1, scale, scale + 1));
+    assign(scaling, concat([next, div(1, next), zeros(scaling.device, [rows, history - amax]), magnitudes], 1));
+  },
+});
+
+/** Moves the largest magnitudes since the last update into the history and takes the factors from it: the limit of the
+ *  type times `margin`, over the largest magnitude of the last 16 updates. Micikevicius et al. 2022, delayed scaling.
+ *  @param scaling f32 `[3, 19]`  @param margin room left for magnitudes that grow, above 0 and at most 1 */
+export function fp8Update(scaling: Tensor, margin = 0.5): void {
+  runUpdate(fp8UpdateOp, [scaling], { margin });
+}
