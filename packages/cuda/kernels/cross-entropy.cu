@@ -1,10 +1,11 @@
 // Softmax cross-entropy over the logits of a chunk of tokens, and its gradient in the memory of the logits.
 //   loss = log Σ exp(x) − x[target]      d x = (softmax(x) − onehot(target)) · scale
-// A target of −100 has loss 0 and gradient 0; one that is neither −100 nor in [0, V) as well, and it is left in `fault`.
+// A target of −100 has loss 0 and gradient 0; one that is neither −100 nor in [0, V) as well, and it is reported.
 // Must move: 2 bytes in and 2 out a logit. Instructions: two exponentials a logit, 16 a clock and multiprocessor, which is
 // more than half of the time that the memory takes: blocks of different rows must overlap.
 // nvcc: -use_fast_math
 #include <hopper.cuh>
+#include "fault.cuh"
 
 namespace cross_entropy {
 constexpr float LOG2E = 1.4426950408889634f, LN2 = 0.6931471805599453f, LOWEST = -1e38f;   // finite, so that no difference is NaN
@@ -40,7 +41,7 @@ DEVICE void put(uint32_t (&pairs)[4], int place, float value) {
 /// Whether the row has a loss; else thread 0 settles it.
 DEVICE bool wanted(int target, int V, float* loss, int* fault) {
     if (target >= 0 && target < V) return true;
-    if (threadIdx.x == 0) { *loss = 0; if (target != -100) *fault = target; }
+    if (threadIdx.x == 0) { *loss = 0; if (target != -100) report_index(fault, target, V); }
     return false;
 }
 
@@ -101,16 +102,11 @@ DEVICE void load(float (&x)[8], const __nv_bfloat16* from) {
     #pragma unroll
     for (int k = 0; k < 4; k++) { x[2 * k] = low(w[k]); x[2 * k + 1] = high(w[k]); }
 }
-DEVICE void load(float (&x)[8], const float* from) {
-    const float4 a = *reinterpret_cast<const float4*>(from), b = *reinterpret_cast<const float4*>(from + 4);
-    x[0] = a.x; x[1] = a.y; x[2] = a.z; x[3] = a.w; x[4] = b.x; x[5] = b.y; x[6] = b.z; x[7] = b.w;
-}
-/// A block a row of any length, read twice: sums that follow the largest so far, then gradients. An f32 row leaves its
-/// gradients in the first half of its memory; a block writes only what all of it has read.
-template <int THREADS, class T> DEVICE void row_in_two_passes(T* logits, float* losses, const int* targets, const float* scale, int* fault, int V) {
+/// A block a row of any length, read twice: sums that follow the largest so far, then gradients.
+template <int THREADS> DEVICE void row_in_two_passes(__nv_bfloat16* logits, float* losses, const int* targets, const float* scale, int* fault, int V) {
     __shared__ Partial warps[THREADS / 32];
     const int row = blockIdx.x, target = targets[row], vectors = V / 8;
-    const T* x = logits + (size_t)row * V; uint4* to = reinterpret_cast<uint4*>(logits + (size_t)row * V);
+    const __nv_bfloat16* x = logits + (size_t)row * V; uint4* to = reinterpret_cast<uint4*>(logits + (size_t)row * V);
     if (!wanted(target, V, losses + row, fault)) {
         for (int i = threadIdx.x; i < vectors; i += THREADS) to[i] = make_uint4(0, 0, 0, 0);
         return;
@@ -128,11 +124,8 @@ template <int THREADS, class T> DEVICE void row_in_two_passes(T* logits, float* 
     }
     const Partial all = block_join<THREADS>(own, warps);
     const float factor = s / all.sum;
-    for (int first = 0; first < vectors; first += THREADS) {
-        const int i = first + threadIdx.x;
-        if (i < vectors) load(v, x + i * 8);
-        if constexpr (sizeof(T) == 4) __syncthreads();
-        if (i >= vectors) continue;
+    for (int i = threadIdx.x; i < vectors; i += THREADS) {
+        load(v, x + i * 8);
         uint32_t g[4];
         #pragma unroll
         for (int k = 0; k < 4; k++) g[k] = pack_bf16(exp2_fast(fmaf(v[2 * k], LOG2E, -all.top)) * factor, exp2_fast(fmaf(v[2 * k + 1], LOG2E, -all.top)) * factor);
@@ -147,16 +140,12 @@ template <int THREADS, class T> DEVICE void row_in_two_passes(T* logits, float* 
 /// that chunks of many rows pay least for the last, partly empty turn.
 /// @param logits [rows, V], becomes its gradient; V a multiple of 8, at most 115,000  @param losses [rows]
 /// @param targets [rows]  @param scale [1], usually one over the trained tokens of the step
-/// @param fault [1], written only by a bad target
+/// @param fault see fault.cuh
 extern "C" __global__ void __launch_bounds__(512, 3) cross_entropy_bf16(__nv_bfloat16* logits, float* losses, const int* targets, const float* scale, int* fault, int V) {
     cross_entropy::row_in_shared<512, 4>(logits, losses, targets, scale, fault, V);
 }
 /// The same for rows of any length.
 extern "C" __global__ void __launch_bounds__(1024) cross_entropy_bf16_long(__nv_bfloat16* logits, float* losses, const int* targets, const float* scale, int* fault, int V) {
-    cross_entropy::row_in_two_passes<1024>(logits, losses, targets, scale, fault, V);
-}
-/// The same for f32 logits; the bf16 gradients of a row take the first half of its memory, so that rows are 2V apart.
-extern "C" __global__ void __launch_bounds__(1024) cross_entropy_f32(float* logits, float* losses, const int* targets, const float* scale, int* fault, int V) {
     cross_entropy::row_in_two_passes<1024>(logits, losses, targets, scale, fault, V);
 }
 
