@@ -43,7 +43,7 @@ template <class E> struct BackwardQueryStatistics {
 template <class E, int DP> struct BackwardKeys {
     static constexpr int TILE = STREAMED<DP>, STEP = 32;      // queries of a tile, and of those whose scores are in registers
     struct __align__(16) Shared { E k[OWN * STRIDE<DP>], v[OWN * STRIDE<DP>], q[2][TILE * STRIDE<DP>], d_o[2][TILE * STRIDE<DP>]; Query queries[2][TILE]; };
-    static_assert(sizeof(Shared) <= 99 << 10, "shared memory of a block on sm_86 and sm_89");
+    static_assert(sizeof(Shared) == 2 * (2 * OWN + 4 * TILE) * STRIDE<DP> + 2 * TILE * sizeof(Query) && sizeof(Shared) <= 99 << 10, "what a launch asks for, and a block on sm_86 and sm_89 has");
 
     static DEVICE void run(const Inputs<E>& in, const E* d_o, const Query* queries, E* d_k, E* d_v) {
         auto& s = *reinterpret_cast<Shared*>(shared_memory());
@@ -113,7 +113,7 @@ template <class E, int DP> struct BackwardKeys {
 template <class E, int DP> struct BackwardQueries {
     static constexpr int TILE = STREAMED<DP>;                 // keys
     struct __align__(16) Shared { E q[OWN * STRIDE<DP>], d_o[OWN * STRIDE<DP>], k[2][TILE * STRIDE<DP>], v[2][TILE * STRIDE<DP>]; };
-    static_assert(sizeof(Shared) <= 99 << 10, "shared memory of a block on sm_86 and sm_89");
+    static_assert(sizeof(Shared) == 2 * (2 * OWN + 4 * TILE) * STRIDE<DP> && sizeof(Shared) <= 99 << 10, "what a launch asks for, and a block on sm_86 and sm_89 has");
 
     static DEVICE void run(const Inputs<E>& in, const E* d_o, const Query* queries, E* d_q) {
         auto& s = *reinterpret_cast<Shared*>(shared_memory());
@@ -175,8 +175,8 @@ extern "C" __global__ void __launch_bounds__(256) attention_portable_backward_st
 ATTENTION_PORTABLE_BACKWARD_STATISTICS(bf16, __nv_bfloat16)
 ATTENTION_PORTABLE_BACKWARD_STATISTICS(f16, __half)
 
-/// For each type and DP, both with 128 threads and their `Shared` bytes of shared memory, T above 0:
-/// `…_keys`, grid [G, ⌈S / 64⌉, B], and `…_queries`, grid [H, ⌈T / 64⌉, B].
+/// For each type and DP `…_keys`, grid [G, ⌈S / 64⌉, B], and `…_queries`, grid [H, ⌈T / 64⌉, B], both of 128 threads.
+/// Shared memory: 2·(DP + 8)·(128 + 4·TILE) bytes, and 32·TILE more for keys, TILE being 64 for DP up to 96, and 32.
 /// @param d_o `[B, T, H, D]`  @param d_k, d_v `[B, S, G, D]`, 0 for keys not in use  @param d_q `[B, T, H, D]`
 #define ATTENTION_PORTABLE_BACKWARD(NAME, E, DP) \
 extern "C" __global__ void __launch_bounds__(128, 2) attention_portable_backward_keys_##NAME##_##DP(const __grid_constant__ attention_portable::Inputs<E> in, const E* d_o, const attention_portable::Query* queries, E* d_k, E* d_v) { \

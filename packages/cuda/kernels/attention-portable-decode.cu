@@ -27,7 +27,7 @@ template <class E, int DP> struct Decode {
         union { Stage stages[WARPS][2]; float o[WARPS][ROWS][DP]; };     // results of the warps when all are done with the keys
         float lse[WARPS][ROWS];
     };
-    static_assert(sizeof(Shared) <= 99 << 10, "shared memory of a block on sm_86 and sm_89");
+    static_assert(sizeof(Shared) == 2 * 272 * STRIDE<DP> + 256 && sizeof(Shared) <= 99 << 10, "what a launch asks for, and a block on sm_86 and sm_89 has");
 
     static DEVICE void run(const Inputs<E>& in, float* part_o, float* part_lse) {
         auto& s = *reinterpret_cast<Shared*>(shared_memory());
@@ -119,8 +119,8 @@ template <class E> struct DecodeJoin {
 };
 }  // namespace attention_portable
 
-/// Grid [B · G, ⌈H / G · T / 16⌉, parts], 128 threads, `Decode<E, DP>::Shared` bytes of shared memory; T above 0. A part is a
-/// run of tiles of 16 keys, `parts` at most their number.
+/// Grid [B · G, ⌈H / G · T / 16⌉, parts], 128 threads, 2·272·(DP + 8) + 256 bytes of shared memory; T above 0. A part is a run
+/// of tiles of 16 keys, `parts` at most their number.
 /// @param part_o `[B, G, parts, H / G, T, D]`  @param part_lse `[B, G, parts, H / G, T]`, in base 2, −∞ where no key is seen
 #define ATTENTION_PORTABLE_DECODE(NAME, E, DP) \
 extern "C" __global__ void __launch_bounds__(128) attention_portable_decode_##NAME##_##DP(const __grid_constant__ attention_portable::Inputs<E> in, float* part_o, float* part_lse) { \

@@ -12,7 +12,7 @@ template <class E, int DP> struct Forward {
     static constexpr int M = 2, WARPS = 4, THREADS = 32 * WARPS, QUERIES = 16 * M * WARPS;
     static constexpr int KEYS = DP <= 80 ? 64 : 32;      // as many as registers hold scores of
     struct __align__(16) Shared { E q[QUERIES * STRIDE<DP>], k[2][KEYS * STRIDE<DP>], v[2][KEYS * STRIDE<DP>]; };
-    static_assert(sizeof(Shared) <= 99 << 10, "shared memory of a block on sm_86 and sm_89");
+    static_assert(sizeof(Shared) == 2 * (QUERIES + 4 * KEYS) * STRIDE<DP> && sizeof(Shared) <= 99 << 10, "what a launch asks for, and a block on sm_86 and sm_89 has");
 
     static DEVICE void run(const Inputs<E>& in, E* o, float* lse) {
         auto& s = *reinterpret_cast<Shared*>(shared_memory());
@@ -82,8 +82,8 @@ template <class E, int DP> struct Forward {
 };
 }  // namespace attention_portable
 
-/// Grid [H, ⌈T / 128⌉, B], 128 threads, `Forward<E, DP>::Shared` bytes of shared memory; T and `keys` above 0. DP is the
-/// least of 64, 80, 96, 112 and 128 that is not below D.
+/// Grid [H, ⌈T / 128⌉, B], 128 threads; T above 0. DP is the least of 64, 80, 96, 112 and 128 that is not below D.
+/// Shared memory: 2·(DP + 8)·(128 + 4·KEYS) bytes, KEYS being 64 for DP up to 80, and 32.
 /// @param in see `Inputs`  @param o `[B, T, H, D]`  @param lse `[B, H, T]`, natural log of the sum of exponentials
 #define ATTENTION_PORTABLE_FORWARD(NAME, E, DP) \
 extern "C" __global__ void __launch_bounds__(128, 2) attention_portable_forward_##NAME##_##DP(const __grid_constant__ attention_portable::Inputs<E> in, E* o, float* lse) { \

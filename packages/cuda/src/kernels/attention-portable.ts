@@ -1,0 +1,127 @@
+import type { AttentionAttrs, attentionGradOp, attentionOp } from "@danu/attention";
+import type { InputsOf, KernelOf, Tensor } from "@danu/tensor";
+
+import { cudaOf } from "../device.ts";
+import { defineKernel, type ArgumentsOf, type Kernel } from "../kernel.ts";
+
+// Columns that kernels are made for; a head of D channels takes the first that is not below D.
+const widths = [64, 80, 96, 112, 128] as const;
+type Width = (typeof widths)[number];
+type DType = "bf16" | "f16";
+
+/** `NAME_bf16_64` and so on. */
+function kernelsByWidth<const S extends string>(file: string, name: string, signature: S): Readonly<Record<DType, Readonly<Record<Width, Kernel<S>>>>> {
+  const kernels = (dtype: DType): Readonly<Record<Width, Kernel<S>>> => {
+    const kernel = (width: Width): Kernel<S> => defineKernel(file, `${name}_${dtype}_${width}`, signature);
+    return { 64: kernel(64), 80: kernel(80), 96: kernel(96), 112: kernel(112), 128: kernel(128) };
+  };
+  return { bf16: kernels("bf16"), f16: kernels("f16") };
+}
+
+const forward = kernelsByWidth("attention-portable-forward", "attention_portable_forward", "(ppppiiiiiiif)pp");
+const backwardFile = "attention-portable-backward";
+const statistics = {
+  bf16: defineKernel(backwardFile, "attention_portable_backward_statistics_bf16", "(ppppiiiiiiif)pppp"),
+  f16: defineKernel(backwardFile, "attention_portable_backward_statistics_f16", "(ppppiiiiiiif)pppp"),
+};
+const backwardKeys = kernelsByWidth(backwardFile, "attention_portable_backward_keys", "(ppppiiiiiiif)pppp");
+const backwardQueries = kernelsByWidth(backwardFile, "attention_portable_backward_queries", "(ppppiiiiiiif)ppp");
+const decodeFile = "attention-portable-decode";
+const decode = kernelsByWidth(decodeFile, "attention_portable_decode", "(ppppiiiiiiif)pp");
+const decodeJoin = {
+  bf16: defineKernel(decodeFile, "attention_portable_decode_join_bf16", "ppppiiiii"),
+  f16: defineKernel(decodeFile, "attention_portable_decode_join_f16", "ppppiiiii"),
+};
+
+interface Call {
+  readonly B: number;
+  readonly T: number;
+  readonly S: number;
+  readonly H: number;
+  readonly G: number;
+  readonly D: number;
+  /** Keys in use, of which a query sees the last `window`. */
+  readonly keys: number;
+  readonly window: number;
+  readonly dtype: DType;
+  readonly width: Width;
+  /** `Inputs` of attention-portable.cuh. */
+  readonly inputs: ArgumentsOf<"ppppiiiiiiif">;
+}
+
+function callOf([q, k, v, documentStart]: InputsOf<typeof attentionOp>, { scale, slidingWindow, keyLength }: AttentionAttrs): Call {
+  const [B, T, H, D] = q.shape as [number, number, number, number];
+  const [, S, G] = k.shape as [number, number, number];
+  const keys = keyLength ?? S;
+  const window = Math.min(slidingWindow ?? keys, keys);
+  return {
+    B, T, S, H, G, D, keys, window,
+    dtype: q.dtype as DType,
+    width: widths.find((width) => width >= D)!,
+    inputs: [q.handle, k.handle, v.handle, documentStart?.handle ?? 0, T, S, keys, H, G, D, window, scale],
+  };
+}
+
+/** Whether the portable kernels serve: bf16 and f16 heads of a multiple of 8 channels up to 128. */
+export function isPortable([q]: readonly [q: Tensor, ...rest: (Tensor | null)[]], { scale }: AttentionAttrs): boolean {
+  const D = q.shape[3]!;
+  return (q.dtype === "bf16" || q.dtype === "f16") && D > 0 && D % 8 === 0 && D <= widths.at(-1)! && scale > 0;
+}
+
+/** Bytes of `rows` rows of a tile in shared memory; see `STRIDE`. */
+function tileBytes(rows: number, width: Width): number {
+  return rows * (width + 8) * 2;
+}
+
+export const portableForward: KernelOf<typeof attentionOp> = ([o, lse], x, attrs) => {
+  const { B, T, H, dtype, width, inputs } = callOf(x, attrs);
+  const shared = tileBytes(128 + 4 * (width <= 80 ? 64 : 32), width);
+  cudaOf(o).launch(forward[dtype][width], { grid: [H, Math.ceil(T / 128), B], block: 128, shared }, ...inputs, o.handle, lse.handle);
+};
+
+export const portableBackward: KernelOf<typeof attentionGradOp> = ([dq, dk, dv], [g, q, k, v, o, lse, documentStart], attrs) => {
+  const cuda = cudaOf(dq);
+  const { B, T, S, H, G, dtype, width, inputs } = callOf([q, k, v, documentStart], attrs);
+  const tiles = Math.ceil(T / 64);
+  const streamed = width <= 96 ? 64 : 32;
+  const shared = tileBytes(128 + 4 * streamed, width);
+  const queryBytes = 16;
+  cuda.withScratch(queryBytes * B * H * 64 * tiles, (queries) => {
+    cuda.launch(statistics[dtype], { grid: [4 * tiles, H, B], block: 256 }, ...inputs, o.handle, g.handle, lse.handle, queries);
+    cuda.launch(
+      backwardKeys[dtype][width], { grid: [G, Math.ceil(S / 64), B], block: 128, shared: shared + 2 * streamed * queryBytes },
+      ...inputs, g.handle, queries, dk.handle, dv.handle,
+    );
+    cuda.launch(backwardQueries[dtype][width], { grid: [H, tiles, B], block: 128, shared }, ...inputs, g.handle, queries, dq.handle);
+  });
+};
+
+// A part has at least this many tiles of 16 keys, two a warp; blocks in all are about as many as two for a multiprocessor of
+// an H100, and the same on every chip, for the same bits.
+const leastTiles = 8;
+const blocks = 256;
+
+/** Parts that the keys of each kv head are shared out in. */
+function partsOf({ B, T, H, G, keys, window }: Call): number {
+  const first = Math.max(0, keys - T - window + 1);
+  const tiles = Math.ceil(keys / 16) - Math.floor(first / 16);
+  const others = B * G * Math.ceil((H / G) * T / 16);
+  const each = Math.ceil(tiles / Math.ceil(Math.min(blocks / others, tiles / leastTiles)));
+  return Math.ceil(tiles / each);
+}
+
+/** Attention of few queries over many keys; T above 0. */
+export const portableDecode: KernelOf<typeof attentionOp> = ([o, lse], x, attrs) => {
+  const cuda = cudaOf(o);
+  const call = callOf(x, attrs);
+  const { B, T, H, G, D, dtype, width, inputs } = call;
+  const parts = partsOf(call);
+  const shared = tileBytes(272, width) + 256;
+  const outputBytes = 4 * parts * o.size;
+  cuda.withScratch(outputBytes + 4 * parts * lse.size, (partO) => {
+    const partLse = partO + outputBytes;
+    const grid = [B * G, Math.ceil((H / G) * T / 16), parts] as const;
+    cuda.launch(decode[dtype][width], { grid, block: 128, shared }, ...inputs, partO, partLse);
+    cuda.launch(decodeJoin[dtype], { grid: [T, H, B], block: 128 }, partO, partLse, o.handle, lse.handle, parts, T, H, G, D);
+  });
+};
