@@ -1,4 +1,4 @@
-// Functions of f32 within 2 units in the last place for every argument, without memory of their own.
+// Functions of f32 within 3 units in the last place for every argument, without memory of their own.
 #pragma once
 #include <warp.cuh>
 
