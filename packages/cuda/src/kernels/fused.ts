@@ -3,6 +3,7 @@ import { adamwOp, addSquaresOp, clipScaleOp } from "@danu/optim";
 import { addIntoOp, rmsNormGradOp, rmsNormOp, scaleIntoOp, swigluGradOp, swigluOp } from "@danu/tensor";
 
 import type { CudaDevice } from "../device.ts";
+import { provideAttention } from "./attention.ts";
 import { isFused } from "./flat.ts";
 import { addSquares, clipScale } from "./gradient-norm.ts";
 import { rmsNorm, rmsNormGrad } from "./rms-norm.ts";
@@ -12,6 +13,7 @@ import { adamw, addInto, scaleInto } from "./updates.ts";
 
 /** Gives a GPU its own kernels for the fused ops. */
 export function provideFused(cuda: CudaDevice): void {
+  provideAttention(cuda);
   cuda.provide(rmsNormOp, rmsNorm, ([x]) => isFused(x))
     .provide(rmsNormGradOp, rmsNormGrad, ([g, x]) => isFused(g, x) && g.dtype === x.dtype)
     .provide(swigluOp, swiglu, ([gate]) => isFused(gate))
