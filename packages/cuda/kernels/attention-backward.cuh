@@ -55,9 +55,6 @@ template <class S> DEVICE void run_statistics(const Bf16* out, const Bf16* d_out
 
 // ---- Shared pieces
 
-/// A warp no longer reads a stage.
-DEVICE void release(uint64_t* empty) { if (threadIdx.x % 32 == 0) barrier_arrive(empty); }
-
 /// scores[64, 64] = A[64, D] · B[64, D]ᵀ, both from shared memory: A is part of a tile of `rows` rows.
 template <int D> DEVICE void scores(float* d, uint64_t a, int rows, uint64_t b) {
     #pragma unroll
@@ -158,7 +155,7 @@ template <class P> DEVICE void run_keys(const CUtensorMap& q_map, const CUtensor
             if constexpr (P::K_IN_REGISTERS) scores<D>(score, k_registers, q_tile); else scores<D>(score, k_shared, KEYS, q_tile);
             wgmma_commit();
             barrier_wait(&s.d_out_full[stage], phase);
-            if (P::TIGHT) { wgmma_wait<1>(); last_is_done(); }
+            if (P::TIGHT) { wgmma_wait<1>(); last_is_done(); wgmma_fence(); }
             scores<D>(d_score, v_shared, KEYS, d_out_tile);
             wgmma_commit();
             float2 column[TILE / 8];
@@ -193,7 +190,7 @@ template <class P> DEVICE void run_keys(const CUtensorMap& q_map, const CUtensor
             held = stage; more = 1;
         } else {                                       // these 64 keys are not seen by this tile, but others of the block are
             wgmma_wait<0>();
-            barrier_wait(&s.d_out_full[stage], phase);
+            barrier_wait(&s.d_out_full[stage], phase); __syncwarp();
             if (held >= 0) release(&s.empty[held]);
             release(&s.empty[stage]);
             held = -1;
@@ -277,7 +274,7 @@ template <class P> DEVICE void run_queries(const CUtensorMap& q_map, const CUten
             scores<D>(score, q_shared, QUERIES, k_tile);
             wgmma_commit();
             barrier_wait(&s.v_full[stage], phase);
-            if (P::TIGHT) { wgmma_wait<1>(); last_is_done(); }
+            if (P::TIGHT) { wgmma_wait<1>(); last_is_done(); wgmma_fence(); }
             scores<D>(d_score, d_out_shared, QUERIES, v_tile);
             wgmma_commit();
             wgmma_wait<1>();                           // score is done, and the last tile's product before it
@@ -303,7 +300,7 @@ template <class P> DEVICE void run_queries(const CUtensorMap& q_map, const CUten
             held = stage; more = 1;
         } else {                                       // these 64 queries do not see this tile, but others of the block do
             wgmma_wait<0>();
-            barrier_wait(&s.v_full[stage], phase);
+            barrier_wait(&s.v_full[stage], phase); __syncwarp();
             if (held >= 0) release(&s.k_empty[held]);
             release(&s.k_empty[stage]); release(&s.v_empty[stage]);
             held = -1;

@@ -71,7 +71,7 @@ template <class F> DEVICE void run(const CUtensorMap& q_map, const CUtensorMap& 
     const int group = __shfl_sync(~0u, threadIdx.x / 128, 0);
     if (threadIdx.x == 0) {
         barrier_init(&s.q_full, 1);
-        for (int i = 0; i < F::STAGES; i++) { barrier_init(&s.k_full[i], 1); barrier_init(&s.v_full[i], 1); barrier_init(&s.k_empty[i], F::GROUPS); barrier_init(&s.v_empty[i], F::GROUPS); }
+        for (int i = 0; i < F::STAGES; i++) { barrier_init(&s.k_full[i], 1); barrier_init(&s.v_full[i], 1); barrier_init(&s.k_empty[i], 4 * F::GROUPS); barrier_init(&s.v_empty[i], 4 * F::GROUPS); }
         barrier_init_fence();
     }
     __syncthreads();
@@ -102,7 +102,6 @@ template <class F> DEVICE void run(const CUtensorMap& q_map, const CUtensorMap& 
     uint32_t p[SCORES / 2];
     Softmax<SCORES> softmax; softmax.scale = shape.scale * LOG2E;
     Ring<F::STAGES> ring;
-    const auto release = [&](uint64_t* empty) { if (thread == 0) barrier_arrive(empty); };
     const auto issue_scores = [&] {
         barrier_wait(&s.k_full[ring.stage], ring.phase);
         pin<SCORES>(score);
@@ -131,8 +130,8 @@ template <class F> DEVICE void run(const CUtensorMap& q_map, const CUtensorMap& 
     barrier_wait(&s.q_full, 0);
     int n = last;
     for (; n > own_last; n--) {
-        barrier_wait(&s.k_full[ring.stage], ring.phase); release(&s.k_empty[ring.stage]);
-        barrier_wait(&s.v_full[ring.stage], ring.phase); release(&s.v_empty[ring.stage]);
+        barrier_wait(&s.k_full[ring.stage], ring.phase); barrier_wait(&s.v_full[ring.stage], ring.phase); __syncwarp();
+        release(&s.k_empty[ring.stage]); release(&s.v_empty[ring.stage]);
         ring.next();
     }
     for (; n >= first; n--) {

@@ -51,6 +51,8 @@ constexpr bool shared_fits(size_t bytes, int blocks) { return bytes <= 232448 &&
 template <int D> DEVICE void load_tile(Bf16* to, int rows, const CUtensorMap& map, uint64_t* full, int head, int row) {
     for (int p = 0; p < PANELS<D>; p++) for (int r = 0; r < rows; r += BOX) tma_load_3d(to + (p * rows + r) * BOX, &map, full, p * BOX, head, row + r);
 }
+/// This warp no longer reads a stage. Its lanes are together: they waited for products, or for each other.
+DEVICE void release(uint64_t* empty) { if (threadIdx.x % 32 == 0) barrier_arrive(empty); }
 /// Columns 16k … 16k + 15 of a tile of `rows` rows, by its descriptor, read K-major.
 DEVICE uint64_t columns(uint64_t tile, int rows, int k) { return tile + k / 4 * (rows * 128 / 16) + k % 4 * 2; }
 /// The 16 bytes of columns 8·piece … 8·piece + 7 of a row.
