@@ -18,7 +18,7 @@ interface Case {
 const golden = await readGolden<Readonly<Record<"masked" | "whole", Case>>>("sft.json");
 const recipe = {
   dtype: "f32" as const, optimizer: { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 }, maxGradientNorm: Infinity,
-  neftuneAlpha: 0,
+  neftuneAlpha: 0, fp8Except: [],
 };
 
 /** Loss, gradient norm and trained tokens of a step without an update. */

@@ -19,7 +19,7 @@ export class ArgumentMemory {
   readonly #address = Number(koffi.address(this.#memory));
 
   /** Address of the list of arguments, as `cuLaunchKernel` takes it. */
-  readonly list = this.#address + pointersAt;
+  readonly list: number = this.#address + pointersAt;
 
   /** Writes the arguments of a kernel and the list of their addresses. */
   write(kernel: Kernel, args: readonly (number | TensorMap)[]): void {

@@ -9,6 +9,8 @@ export interface Chip {
   /** Compute capability times ten: 80 for Ampere's 8.0, 89 for Ada, 90 for Hopper. */
   readonly capability: number;
   readonly multiprocessors: number;
+  /** Fastest clock of the multiprocessors, in hertz. */
+  readonly clock: number;
   readonly memoryBytes: number;
   /** Shared memory that a block may have, in bytes. */
   readonly sharedBytes: number;
@@ -18,6 +20,7 @@ export interface Chip {
 }
 
 // Codes of cuda.h, CUdevice_attribute.
+const CLOCK_KILOHERTZ = 13;
 const MULTIPROCESSORS = 16;
 const L2_BYTES = 38;
 const CAPABILITY_MAJOR = 75;
@@ -41,6 +44,7 @@ export function chipOf(driver: Driver, ordinal: number): Chip {
     name,
     capability: attribute(CAPABILITY_MAJOR) * 10 + attribute(CAPABILITY_MINOR),
     multiprocessors: attribute(MULTIPROCESSORS),
+    clock: attribute(CLOCK_KILOHERTZ) * 1000,
     memoryBytes: driver.handle("cuDeviceTotalMem", (out) => functions.DeviceTotalMem_v2(out, device)),
     sharedBytes: attribute(SHARED_BYTES),
     l2Bytes: attribute(L2_BYTES),
@@ -52,6 +56,19 @@ function nameOf(driver: Driver, device: number): string {
   const memory = new Uint8Array(new ArrayBuffer(256));
   driver.check("cuDeviceGetName", driver.functions.DeviceGetName(memory, 256, device));
   return new TextDecoder().decode(memory.subarray(0, memory.indexOf(0)));
+}
+
+/** Dense multiply-adds that a multiprocessor finishes in a cycle, times two: NVIDIA's architecture whitepapers. */
+function flopsPerCycle({ capability }: Chip, dtype: "f32" | "bf16" | "fp8"): number {
+  const isDataCentre = capability === 80 || capability >= 90;
+  if (dtype === "f32") return capability === 80 ? 128 : 256;
+  const bf16 = capability >= 90 ? 4096 : isDataCentre ? 2048 : 1024;
+  return dtype === "fp8" && capability >= 89 ? 2 * bf16 : bf16;
+}
+
+/** What the chip is specified for at its fastest clock, in FLOP/s; power may allow less. */
+export function peakFlopsOf(chip: Chip, dtype: "f32" | "bf16" | "fp8"): number {
+  return chip.multiprocessors * chip.clock * flopsPerCycle(chip, dtype);
 }
 
 /** Oldest compute capability that there are kernels for. */

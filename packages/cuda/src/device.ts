@@ -3,7 +3,7 @@ import { setImmediate, setTimeout } from "node:timers/promises";
 import { Device, DeviceError, type Handle, type Tensor } from "@danu/tensor";
 
 import { ArgumentMemory } from "./arguments.ts";
-import type { Chip } from "./chip.ts";
+import { peakFlopsOf, type Chip } from "./chip.ts";
 import { Context } from "./context.ts";
 import type { Driver } from "./driver.ts";
 import type { ArgumentsOf, Kernel } from "./kernel.ts";
@@ -200,6 +200,11 @@ export class CudaDevice extends Device {
   /** Starts measuring the peak of `memory` afresh. */
   resetPeak(): void {
     this.#peak = this.#live;
+  }
+
+  /** Rate that the chip is specified for, in FLOP/s. */
+  peakFlops(dtype: "f32" | "bf16" | "fp8"): number {
+    return peakFlopsOf(this.chip, dtype);
   }
 
   /** Bytes of the GPU that nobody uses now. */

@@ -123,7 +123,7 @@ function bind(path: string): Functions {
     native = koffi.load(path);
   } catch (error) {
     const why = (error as Error).message;
-    throw new DeviceError(`cuda: found no NVIDIA driver (${why}); install one, or use --device cpu`, { path });
+    throw new DeviceError(`cuda: found no NVIDIA driver ${path} (${why}); install one, or use --device cpu`, { path, missing: "driver" });
   }
   try {
     const entries = Object.entries(prototypes).map(([name, types]) => [name, native.func(`cu${name}`, "int", [...types])] as const);

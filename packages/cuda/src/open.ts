@@ -9,7 +9,7 @@ import { Driver } from "./driver.ts";
 import { provideFused } from "./kernels/fused.ts";
 import { primitiveKernels } from "./kernels/primitives.ts";
 
-/** Which GPU to use. */
+/** Which GPU to use. What is left out comes from the environment. */
 export interface CudaOptions {
   /** Number of the GPU among the visible ones; 0 by default, or `DANU_CUDA_DEVICE`. */
   readonly ordinal?: number;
@@ -17,6 +17,8 @@ export interface CudaOptions {
   readonly driver?: string;
   /** Folder of the compiled kernels; the package's own by default, or `DANU_CUDA_KERNELS`. */
   readonly kernels?: string;
+  /** The environment; that of the process by default. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
 const ownKernels = join(dirname(fileURLToPath(import.meta.url)), "..", "lib");
@@ -25,18 +27,19 @@ const ownKernels = join(dirname(fileURLToPath(import.meta.url)), "..", "lib");
  *  @throws DeviceError when there is no driver or GPU, or one too old, or the GPU is in use by another process alone */
 export function cudaDevice(options: CudaOptions = {}): CudaDevice {
   const driver = loadDriver(options);
-  const ordinal = options.ordinal ?? Number(process.env["DANU_CUDA_DEVICE"] ?? 0);
+  const { env = process.env } = options;
+  const ordinal = options.ordinal ?? Number(env["DANU_CUDA_DEVICE"] ?? 0);
   const chip = chipOf(driver, ordinal);
   checkChip(driver, chip);
-  const folder = options.kernels ?? process.env["DANU_CUDA_KERNELS"] ?? ownKernels;
-  const device = new CudaDevice(driver, chip, folder, process.env["DANU_CUDA_WAIT"] === "1");
+  const folder = options.kernels ?? env["DANU_CUDA_KERNELS"] ?? ownKernels;
+  const device = new CudaDevice(driver, chip, folder, env["DANU_CUDA_WAIT"] === "1");
   providePrimitives(device, primitiveKernels);
   provideFused(device);
   return device;
 }
 
-function loadDriver({ driver }: CudaOptions): Driver {
-  return Driver.load(driver ?? process.env["DANU_CUDA_DRIVER"] ?? "libcuda.so.1");
+function loadDriver({ driver, env = process.env }: CudaOptions): Driver {
+  return Driver.load(driver ?? env["DANU_CUDA_DRIVER"] ?? "libcuda.so.1");
 }
 
 /** The GPUs of a machine and what the driver says of them. */

@@ -1,4 +1,4 @@
-export { Trainer, type Evaluation, type MeasuredLoss, type StepResult, type TrainerOptions } from "./trainer.ts";
+export { Trainer, type Evaluation, type ExtraState, type MeasuredLoss, type StepResult, type TrainerOptions } from "./trainer.ts";
 export { train, type Periodic, type RunPosition, type RunProgress, type RunSummary, type TrainOptions } from "./run.ts";
 export { interruptOnSignals, type Interrupt } from "./interrupt.ts";
 export { Throughput } from "./throughput.ts";

@@ -28,8 +28,9 @@ export interface TrainerOptions<P, B> {
   readonly params: P;
   /** Element type of the weights and activations of the forward pass; optimizer and master weights stay f32. */
   readonly computeDtype: DType;
-  /** `scale` times the summed loss of a micro-batch, f32 `[]`, alone or with what else is to be known of it. */
-  readonly loss: (params: P, batch: B, scale: number) => Tensor | MeasuredLoss;
+  /** `scale` times the summed loss of a micro-batch, f32 `[]`, alone or with what else is to be known of it.
+   *  `training` is false where it is only measured: what a step changes must then stay as it is. */
+  readonly loss: (params: P, batch: B, scale: number, training: boolean) => Tensor | MeasuredLoss;
   /** Tokens of a micro-batch that carry loss, or whatever else the loss is a mean over. */
   readonly tokens: (batch: B) => number;
   readonly optimizer?: AdamWOptions;
@@ -112,7 +113,7 @@ export class Trainer<P, B> implements Disposable {
     let [loss, tokens] = [0, 0];
     const metrics: Record<string, number> = {};
     for (const batch of batches) {
-      const sums = scope(() => measured(this.#options.loss(this.compute, batch, 1)));
+      const sums = scope(() => measured(this.#options.loss(this.compute, batch, 1, false)));
       try {
         loss += await sums.loss.item();
         for (const [name, sum] of Object.entries(sums.metrics)) metrics[name] = (metrics[name] ?? 0) + await sum.item();
@@ -178,7 +179,7 @@ export class Trainer<P, B> implements Disposable {
     let metrics: Readonly<Record<string, Tensor>> = {};
     try {
       const result = differentiate((params, batch, scale) => {
-        const value = measured(this.#options.loss(params, batch, scale));
+        const value = measured(this.#options.loss(params, batch, scale, true));
         metrics = keep(value.metrics);
         return value.loss;
       });

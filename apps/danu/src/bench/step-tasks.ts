@@ -5,7 +5,8 @@ import {
 import { cast, disposeTree, keep, mapTree, scope, type Device } from "@danu/tensor";
 import { Trainer } from "@danu/train";
 
-import { releaseBatches, toDecoderBatch } from "../run/decoder-batch.ts";
+import { releaseBatches, toDecoderBatch, type DecoderBatch } from "../run/decoder-batch.ts";
+import { computeDtype, createPasses } from "../run/fp8-passes.ts";
 import { dpoTrainer } from "../run/tuning/dpo-parts.ts";
 import { answerLogProbabilities, uploadPairs } from "../run/tuning/pair-batch.ts";
 import { sftTrainer, uploadChats } from "../run/tuning/sft-parts.ts";
@@ -34,7 +35,7 @@ export interface TaskOptions {
 }
 
 const settings = {
-  optimizer: { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1 }, maxGradientNorm: 1, neftuneAlpha: 0,
+  optimizer: { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1 }, maxGradientNorm: 1, neftuneAlpha: 0, fp8Except: [],
 };
 
 /** Prepares steps of B rows of T random tokens: pretraining on whole rows; fine-tuning of all weights on conversations
@@ -55,13 +56,16 @@ function pretrainTask(decoder: Decoder, { dtype, batch: B, sequenceLength: T }: 
   const row = packRows(
     Array.from({ length: B }, () => [randomExample(random, T, T, config)]), T, 0,
   );
-  const trainer = new Trainer({
+  const passes = createPasses(device, config, { dtype, fp8Except: [] });
+  const trainer: Trainer<DecoderParameters, DecoderBatch> = new Trainer({
+    ...passes.options,
     params: initialize(device, config, 1),
-    computeDtype: dtype,
-    tokens: (batch: ReturnType<typeof toDecoderBatch>) => batch.trained,
-    loss: (params, { input: { ids, positions }, targets }, scale) => (
-      decoder.loss(params, { ids, positions, documentStart: null }, targets, scale)
-    ),
+    computeDtype: computeDtype(dtype),
+    tokens: (batch: DecoderBatch) => batch.trained,
+    loss: (params, { input: { ids, positions }, targets }, scale, training) => {
+      const weights = passes.weights(params, trainer.optimizer.steps, training);
+      return decoder.loss(weights, { ids, positions, documentStart: null }, targets, scale);
+    },
   });
   return taskOf(B * T, trainer, () => toDecoderBatch(device, row), decoder);
 }

@@ -1,8 +1,10 @@
 import { setTimeout } from "node:timers/promises";
 
 import { cpuDevice, parseIsa, type CpuDevice } from "@danu/cpu";
+import { capabilityText, cudaDevice, type CudaDevice } from "@danu/cuda";
 import { DanuError, referenceDevice, type Device } from "@danu/tensor";
 
+import type { PassDType } from "../recipe/recipe.ts";
 import { InputError } from "./errors.ts";
 import type { FlagValues } from "./flags.ts";
 import type { Io } from "./io.ts";
@@ -26,20 +28,24 @@ export interface OpenDevice extends Disposable {
   readonly description: string;
   /** The fast CPU device, if it is that. */
   readonly cpu: CpuDevice | null;
+  /** The GPU, if it is that. */
+  readonly cuda: CudaDevice | null;
   /** Most memory held so far, in bytes; null where the device does not count. */
   peakBytes(): number | null;
 }
 
-/** Opens the device that the flags name; `auto` falls back to the reference device and says so, with the reason.
+/** Opens the device that the flags name; `auto` takes a GPU where there is one, else the CPU, and falls back to the
+ *  reference device where that has no kernels, and says so, with the reason.
  *  @throws InputError for a device that is not built yet  @throws DeviceError */
 export function openDevice(flags: FlagValues<typeof deviceFlags>, io: Io, reporter: Reporter): OpenDevice {
   const { device: wanted } = flags;
-  if (wanted === "cuda" || wanted === "gpujs") {
-    throw new InputError(
-      `--device ${wanted}: expected cpu or reference, the ${wanted} device is not part of this build yet`,
-    );
+  if (wanted === "gpujs") {
+    throw new InputError("--device gpujs: expected cpu, cuda or reference, the gpujs device is not part of this build yet");
   }
   if (wanted === "reference") return openReference();
+  if (wanted === "cuda") return openCuda(io);
+  const cuda = wanted === "auto" ? openCudaIfUsable(io, reporter) : null;
+  if (cuda !== null) return cuda;
   try {
     return openCpu(flags.threads, io);
   } catch (error) {
@@ -50,17 +56,18 @@ export function openDevice(flags: FlagValues<typeof deviceFlags>, io: Io, report
 }
 
 /** Element type in which the device computes fastest. */
-export function fastestDtype({ cpu }: OpenDevice): "f32" | "bf16" {
-  return cpu?.isa === "avx512bf16" ? "bf16" : "f32";
+export function fastestDtype({ cpu, cuda }: OpenDevice): "f32" | "bf16" {
+  return cuda !== null || cpu?.isa === "avx512bf16" ? "bf16" : "f32";
 }
 
-/** Multiply-add rate of the device in FLOP/s, the best of a few short samples, since others may use the machine; null
- *  where it cannot be measured. */
-export async function measurePeak({ cpu }: OpenDevice, dtype: "f32" | "bf16"): Promise<number | null> {
+/** Multiply-add rate of the device in FLOP/s: of a GPU what its tensor cores are specified for, of the CPU the best of a
+ *  few short samples, since others may use the machine; null where it is not known. */
+export async function measurePeak({ cpu, cuda }: OpenDevice, dtype: PassDType): Promise<number | null> {
+  if (cuda !== null) return cuda.peakFlops(dtype);
   if (cpu === null) return null;
   let best = 0;
   for (let sample = 0; sample < 8; sample++) {
-    best = Math.max(best, cpu.peakFlops(dtype, 25));
+    best = Math.max(best, cpu.peakFlops(dtype === "f32" ? "f32" : "bf16", 25));
     await setTimeout(25);
   }
   return best;
@@ -76,10 +83,35 @@ export function openCpu(threads: number | undefined, { env }: Io): OpenDevice & 
   return {
     device: cpu,
     cpu,
+    cuda: null,
     description: `cpu (${cpu.isa}, ${cpu.threads} threads)`,
     peakBytes: () => cpu.memory().peak,
     [Symbol.dispose]: () => cpu[Symbol.dispose](),
   };
+}
+
+/** Opens a GPU. @throws DeviceError */
+export function openCuda({ env }: Io): OpenDevice & { readonly cuda: CudaDevice } {
+  const cuda = cudaDevice({ env });
+  return {
+    device: cuda,
+    cpu: null,
+    cuda,
+    description: `${cuda.name} (${cuda.chip.name}, compute capability ${capabilityText(cuda.chip)})`,
+    peakBytes: () => cuda.memory().peak,
+    [Symbol.dispose]: () => cuda[Symbol.dispose](),
+  };
+}
+
+/** A GPU if there is one; a driver without one, or kernels that are missing, are worth a word. */
+function openCudaIfUsable(io: Io, reporter: Reporter): OpenDevice | null {
+  try {
+    return openCuda(io);
+  } catch (error) {
+    if (!DanuError.isInstance(error) || error.code !== "device") throw error;
+    if (error.data["missing"] !== "driver") reporter.note(`computing on the CPU: ${error.message}`);
+    return null;
+  }
 }
 
 function openReference(): OpenDevice {
@@ -87,6 +119,7 @@ function openReference(): OpenDevice {
   return {
     device,
     cpu: null,
+    cuda: null,
     description: "reference",
     peakBytes: () => null,
     [Symbol.dispose]: () => device[Symbol.dispose](),

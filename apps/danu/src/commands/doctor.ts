@@ -22,7 +22,7 @@ export const command: Command = defineCommand({
 });
 
 function describe(machine: MachineReport): string[] {
-  const { cpu, cores, memoryBytes, memoryBandwidth, cpuDevice, cpuDeviceError, gpu, used, dtype } = machine;
+  const { cpu, cores, memoryBytes, memoryBandwidth, cpuDevice, cpuDeviceError, gpu } = machine;
   const memory = `${bytes(memoryBytes.available)} free of ${bytes(memoryBytes.total)}, one core copies ${bytes(
     memoryBandwidth,
   )}/s`;
@@ -42,22 +42,22 @@ function describe(machine: MachineReport): string[] {
     `cpu      ${cpu}`,
     `memory   ${memory}`,
     ...device,
-    `gpu      ${gpuLine(gpu)}`,
+    ...gpuLines(gpu),
     "",
-    `would use  ${
-      used === "cpu"
-        ? `cpu, ${cpuDevice!.isa}, ${cpuDevice!.threads} threads, training in ${dtype}`
-        : "reference, which is slow"
-    }`,
+    `would use  ${usedLine(machine)}`,
     ...reasons(machine, cpuDeviceError).map((reason) => `why not    ${reason}`),
   ];
 }
 
-function gpuLine({ gpus, driver }: MachineReport["gpu"]): string {
-  if (gpus.length > 0) return gpus.join("; ");
-  return driver === null
-    ? "none found: no nvidia-smi, no libcuda.so.1"
-    : `none found by nvidia-smi, but a driver: ${driver}`;
+function gpuLines({ gpus, driver }: MachineReport["gpu"]): string[] {
+  if (driver === null) return ["gpu      none: no NVIDIA driver"];
+  if (gpus.length === 0) return [`gpu      none, though there is a driver for CUDA ${driver}`];
+  return gpus.map((gpu) => `gpu      ${gpu}, driver for CUDA ${driver}`);
+}
+
+function usedLine({ used, gpu, cpuDevice, dtype }: MachineReport): string {
+  if (used === "cuda") return `cuda, GPU ${gpu.gpus[0]!}, training in ${dtype}`;
+  return used === "cpu" ? `cpu, ${cpuDevice!.isa}, ${cpuDevice!.threads} threads, training in ${dtype}` : "reference, which is slow";
 }
 
 function reasons({ cpuDevice, gpu, cores }: MachineReport, error: string | null): string[] {
@@ -69,6 +69,6 @@ function reasons({ cpuDevice, gpu, cores }: MachineReport, error: string | null)
       ? [`${cpuDevice.bestIsa}: DANU_ISA asks for ${cpuDevice.isa}`]
       : []),
     ...(cpuDevice !== null && cpuDevice.threads < cores ? [`${cores} threads: fewer were asked for`] : []),
-    `cuda: ${gpu.gpus.length > 0 ? "a GPU is here, but " : ""}the CUDA device is not part of this build yet`,
+    ...[gpu.error, ...gpu.problems].filter((problem) => problem !== null),
   ];
 }

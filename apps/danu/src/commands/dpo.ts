@@ -35,6 +35,7 @@ export const command: Command = defineCommand({
   flags: {
     ...recipeFlag,
     ...tuningFlags,
+    dtype: { type: "choice", choices: ["f32", "bf16"], help: "element type of the passes (default the faster here)" },
     ...lossFlags,
     ...runFolderFlags,
     ...deviceFlags,
@@ -51,7 +52,7 @@ export const command: Command = defineCommand({
       throw new UsageError("expected --recipe FILE, or --model DIR and --data FILE …");
     }
     const fromFile = file === undefined ? {} : await tuningFromFile(file, checkDpoRecipe);
-    const layer = layerRecipes<DpoLayer>(fromFile, tuningFromFlags(flags), fromLossFlags(flags, fromFile));
+    const layer = layerRecipes<DpoLayer>(fromFile, tuningFromFlags(flags), dropUndefined({ dtype: flags.dtype }), fromLossFlags(flags, fromFile));
     using device = openDevice(flags, io, reporter);
     const result = await dpo({ layer, source: file ?? "recipe", out: resolve(out), resume, device, reporter });
     reportRun(result, out, reporter);

@@ -7,8 +7,10 @@ import { Reporter } from "../cli/reporter.ts";
 import { exitCodeOf, reportRun } from "../run/finish.ts";
 import { pretrain } from "../run/pretrain.ts";
 import { recipeFlags, recipeFromFlags, recipeFromFile } from "../recipe/flags.ts";
-import { recipeFlag, runFolderFlags } from "../recipe/run-flags.ts";
 import { layerRecipes } from "../recipe/layers.ts";
+import { passesFromFlags, passFlags } from "../recipe/pass-flags.ts";
+import type { RecipeLayer } from "../recipe/recipe.ts";
+import { recipeFlag, runFolderFlags } from "../recipe/run-flags.ts";
 
 export const command: Command = defineCommand({
   name: "pretrain",
@@ -17,6 +19,7 @@ export const command: Command = defineCommand({
   flags: {
     ...recipeFlag,
     ...recipeFlags,
+    ...passFlags,
     ...runFolderFlags,
     ...deviceFlags,
   },
@@ -32,7 +35,7 @@ export const command: Command = defineCommand({
       throw new UsageError("expected --recipe FILE or --data PATH …");
     }
     const fromFile = file === undefined ? {} : await recipeFromFile(file);
-    const layer = layerRecipes(fromFile, recipeFromFlags(flags));
+    const layer = layerRecipes<RecipeLayer>(fromFile, recipeFromFlags(flags), passesFromFlags(flags));
     using device = openDevice(flags, io, reporter);
     const result = await pretrain({ layer, source: file ?? "recipe", out: resolve(out), resume, device, reporter });
     reportRun(result, out, reporter);

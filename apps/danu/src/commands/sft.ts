@@ -5,6 +5,7 @@ import { deviceFlags, openDevice } from "../cli/device.ts";
 import { UsageError } from "../cli/errors.ts";
 import { Reporter } from "../cli/reporter.ts";
 import { dropUndefined, layerRecipes } from "../recipe/layers.ts";
+import { passesFromFlags, passFlags } from "../recipe/pass-flags.ts";
 import { recipeFlag, runFolderFlags } from "../recipe/run-flags.ts";
 import { checkSftRecipe } from "../recipe/schema.ts";
 import { formatHelp, tuningFlags, tuningFromFile, tuningFromFlags } from "../recipe/tuning-flags.ts";
@@ -21,6 +22,7 @@ export const command: Command = defineCommand({
     ...recipeFlag,
     ...tuningFlags,
     tokensPerBatch: { type: "integer", value: "N", min: 1, help: "tokens of a step (default 8 rows)" },
+    ...passFlags,
     neftuneAlpha: { type: "number", value: "X", min: 0, help: "noise on the embeddings, NEFTune; often 5 (default 0)" },
     ...runFolderFlags,
     ...deviceFlags,
@@ -37,7 +39,7 @@ export const command: Command = defineCommand({
       throw new UsageError("expected --recipe FILE, or --model DIR and --data FILE …");
     }
     const fromFile = file === undefined ? {} : await tuningFromFile(file, checkSftRecipe);
-    const own = dropUndefined({ tokensPerBatch: flags.tokensPerBatch, neftuneAlpha: flags.neftuneAlpha });
+    const own = { ...dropUndefined({ tokensPerBatch: flags.tokensPerBatch, neftuneAlpha: flags.neftuneAlpha }), ...passesFromFlags(flags) };
     const layer = layerRecipes<SftLayer>(fromFile, tuningFromFlags(flags), own);
     using device = openDevice(flags, io, reporter);
     const result = await sft({ layer, source: file ?? "recipe", out: resolve(out), resume, device, reporter });

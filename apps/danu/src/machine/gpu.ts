@@ -1,42 +1,28 @@
-import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { promisify } from "node:util";
+import { capabilityText, inspectCuda, versionText } from "@danu/cuda";
 
 /** What there is of NVIDIA GPUs. */
 export interface GpuReport {
-  /** One line a GPU: name, memory, driver. */
+  /** One line a GPU: number, name, compute capability, memory. */
   readonly gpus: readonly string[];
-  /** Path of the driver library, `libcuda.so.1`; null where it is not found. */
+  /** For each GPU why the CUDA device cannot use it, or null where it can. */
+  readonly problems: readonly (string | null)[];
+  /** Newest CUDA version that the driver knows, as `13.0`; null where no driver was found. */
   readonly driver: string | null;
+  /** Why there is no GPU to be seen; null where there is one. */
+  readonly error: string | null;
 }
 
-const driverFolders = [
-  "/usr/lib/x86_64-linux-gnu",
-  "/usr/lib/aarch64-linux-gnu",
-  "/usr/lib64",
-  "/usr/lib",
-  "/usr/lib/wsl/lib",
-  "/usr/local/nvidia/lib64",
-];
-
-/** Looks for GPUs without loading anything of them. */
-export async function findGpus(env: Readonly<Record<string, string | undefined>>): Promise<GpuReport> {
-  const folders = [...(env["LD_LIBRARY_PATH"] ?? "").split(":").filter((folder) => folder !== ""), ...driverFolders];
-  const driver = folders.map((folder) => join(folder, "libcuda.so.1")).find((path) => existsSync(path)) ?? null;
-  return { gpus: await listGpus(), driver };
-}
-
-async function listGpus(): Promise<string[]> {
+/** Asks the driver for its GPUs without opening any. */
+export function findGpus(env: Readonly<Record<string, string | undefined>>): GpuReport {
   try {
-    const query = ["--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"];
-    const { stdout } = await promisify(execFile)("nvidia-smi", query, { timeout: 10_000 });
-    return stdout
-      .split("\n")
-      .map((line) => line.trim())
-      .filter((line) => line !== "");
-  } catch {
-    // Not installed, or no GPU behind it: either way there is none to name.
-    return [];
+    const { driverVersion, chips, problems } = inspectCuda({ env });
+    const gpus = chips.map((chip) => (
+      `${chip.ordinal}: ${chip.name}, compute capability ${capabilityText(chip)}, ${(chip.memoryBytes / 2 ** 30).toFixed(0)} GiB`
+      + `${chip.isSlice ? ", a MIG slice" : ""}${chip.capability < 89 ? ", no fp8" : ""}`
+    ));
+    const error = chips.length === 0 ? "cuda: no NVIDIA GPU is visible; look at nvidia-smi and CUDA_VISIBLE_DEVICES" : null;
+    return { gpus, problems, driver: versionText(driverVersion), error };
+  } catch (error) {
+    return { gpus: [], problems: [], driver: null, error: (error as Error).message };
   }
 }

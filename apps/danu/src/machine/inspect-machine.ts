@@ -33,15 +33,16 @@ export interface MachineReport {
   readonly cpuDeviceError: string | null;
   readonly gpu: GpuReport;
   /** What `--device auto` takes. */
-  readonly used: "cpu" | "reference";
+  readonly used: "cuda" | "cpu" | "reference";
   readonly dtype: "f32" | "bf16";
 }
 
 /** Looks at the machine and measures what it can do; about a second. */
 export async function inspectMachine(io: Io, threads: number | undefined): Promise<MachineReport> {
-  const gpu = await findGpus(io.env);
+  const gpu = findGpus(io.env);
   const found = await cpuReport(io, threads);
   const cpuDevice = typeof found === "string" ? null : found;
+  const used = gpu.problems[0] === null ? "cuda" : cpuDevice === null ? "reference" : "cpu";
   const total = Math.min(totalmem(), process.constrainedMemory() || Infinity);
   return {
     node: process.version,
@@ -53,8 +54,8 @@ export async function inspectMachine(io: Io, threads: number | undefined): Promi
     cpuDevice,
     cpuDeviceError: typeof found === "string" ? found : null,
     gpu,
-    used: cpuDevice === null ? "reference" : "cpu",
-    dtype: cpuDevice?.isa === "avx512bf16" ? "bf16" : "f32",
+    used,
+    dtype: used === "cuda" || cpuDevice?.isa === "avx512bf16" ? "bf16" : "f32",
   };
 }
 

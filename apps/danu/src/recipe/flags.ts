@@ -35,11 +35,6 @@ export const recipeFlags = {
     min: 1,
     help: "tokens through the model at once; less takes less memory (default 2048)",
   },
-  dtype: {
-    type: "choice",
-    choices: ["f32", "bf16"],
-    help: "element type of the passes (default the faster on this machine)",
-  },
   learningRate: { type: "number", value: "X", min: 0, help: "peak learning rate (default by model size)" },
   schedule: {
     type: "choice",
@@ -70,7 +65,6 @@ export async function recipeFromFile(file: string): Promise<RecipeLayer> {
 export function recipeFromFlags(flags: FlagValues<typeof recipeFlags>): RecipeLayer {
   return dropUndefined({
     ...(flags.preset === undefined ? {} : { model: { preset: flags.preset } }),
-    dtype: flags.dtype,
     tokenizer: flags.tokenizer === undefined ? undefined : resolve(flags.tokenizer),
     data: flags.data.length === 0 ? undefined : dataSources(flags.data.map((path) => resolve(path))),
     tokensPerBatch: flags.tokensPerBatch,

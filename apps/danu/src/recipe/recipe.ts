@@ -16,12 +16,17 @@ export interface DataSource {
   readonly weight?: number;
 }
 
+/** Element type of the passes. `fp8`: the products of the linear layers in 8 bits, all else in bf16. */
+export type PassDType = "f32" | "bf16" | "fp8";
+
 /** Everything that decides what a pretraining run computes. */
 export interface Recipe {
   readonly command: "pretrain";
   readonly model: DecoderConfig & { readonly preset: string };
   /** Element type of the forward and backward pass; master weights and optimizer are f32. */
-  readonly dtype: "f32" | "bf16";
+  readonly dtype: PassDType;
+  /** With fp8: layers that stay in bf16, as `0`, `down` or `0.down`. */
+  readonly fp8Except: readonly string[];
   /** A SentencePiece `tokenizer.model`, or a folder that holds one. */
   readonly tokenizer: string;
   readonly data: readonly DataSource[];
@@ -96,6 +101,7 @@ export function completeRecipe(layer: RecipeLayer, { tokenizer, dtype, source }:
     command: "pretrain",
     model,
     dtype: layer.dtype ?? dtype,
+    fp8Except: layer.fp8Except ?? [],
     tokenizer: requireTokenizer(layer, source),
     data: checkWeights(required(layer.data, "data", "--data", source), source),
     tokensPerBatch,

@@ -44,6 +44,9 @@ const learningRate = z
   })
   .partial();
 
+/** Element type of the passes where all weights are trained, and the layers that are not in fp8 then. */
+const fp8 = { dtype: z.enum(["f32", "bf16", "fp8"]), fp8Except: z.array(text) };
+
 /** Fields that every recipe has. */
 const common = {
   dtype: z.enum(["f32", "bf16"]),
@@ -60,6 +63,7 @@ const common = {
 const recipe = z
   .strictObject({
     ...common,
+    ...fp8,
     command: z.literal("pretrain"),
     model,
     tokenizer: text,
@@ -107,7 +111,7 @@ const tuning = {
 };
 
 const sftRecipe = z
-  .strictObject({ ...tuning, command: z.literal("sft"), tokensPerBatch: count, neftuneAlpha: rate })
+  .strictObject({ ...tuning, ...fp8, command: z.literal("sft"), tokensPerBatch: count, neftuneAlpha: rate })
   .partial();
 
 const lossTerm = z.strictObject({

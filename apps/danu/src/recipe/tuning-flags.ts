@@ -35,9 +35,6 @@ export const tuningFlags = {
   microBatchTokens: {
     type: "integer", value: "N", min: 1, help: "tokens through the model at once; less takes less memory (default 2048)",
   },
-  dtype: {
-    type: "choice", choices: ["f32", "bf16"], help: "element type of the passes (default the faster on this machine)",
-  },
   learningRate: { type: "number", value: "X", min: 0, help: "peak learning rate (default by model size)" },
   schedule: {
     type: "choice", choices: ["cosine", "linear", "constant", "warmup-stable-decay"],
@@ -68,7 +65,7 @@ export async function tuningFromFile<L extends TuningLayer>(
 }
 
 /** The recipe fields that flags set. */
-export function tuningFromFlags(flags: FlagValues<typeof tuningFlags>): TuningLayer {
+export function tuningFromFlags(flags: FlagValues<typeof tuningFlags>): Omit<TuningLayer, "dtype"> {
   const lora = dropUndefined({
     rank: flags.loraRank,
     alpha: flags.loraAlpha,
@@ -77,7 +74,7 @@ export function tuningFromFlags(flags: FlagValues<typeof tuningFlags>): TuningLa
     rankStabilized: flags.rslora ? true : undefined,
     dora: flags.dora ? true : undefined,
   });
-  const layer: TuningLayer = dropUndefined({
+  const layer: Omit<TuningLayer, "dtype"> = dropUndefined({
     model: flags.model,
     tokenizer: flags.tokenizer,
     chatTemplate: flags.chatTemplate,
@@ -93,7 +90,6 @@ export function tuningFromFlags(flags: FlagValues<typeof tuningFlags>): TuningLa
     steps: flags.steps ?? (flags.epochs === undefined ? undefined : null),
     sequenceLength: flags.sequenceLength,
     microBatchTokens: flags.microBatchTokens,
-    dtype: flags.dtype,
     learningRate: dropUndefined({ kind: flags.schedule, peak: flags.learningRate, warmup: flags.warmup }),
     optimizer: dropUndefined({ weightDecay: flags.weightDecay }),
     seed: flags.seed,
@@ -110,7 +106,7 @@ export function tuningFromFlags(flags: FlagValues<typeof tuningFlags>): TuningLa
 }
 
 /** A layer whose paths are absolute; those of the hub stay. */
-function located<L extends TuningLayer & Pick<DpoLayer, "reference">>(layer: L, absolute: (path: string) => string): L {
+function located<L extends Omit<TuningLayer, "dtype"> & Pick<DpoLayer, "reference">>(layer: L, absolute: (path: string) => string): L {
   const from = (path: string): string => (path.startsWith("hf:") ? path : absolute(path));
   const all = (paths: readonly string[] | undefined): readonly string[] | undefined => paths?.map(from);
   const { model, tokenizer, chatTemplate, data, validation, reference } = layer;

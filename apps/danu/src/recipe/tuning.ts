@@ -5,6 +5,7 @@ import type { ScheduleOptions } from "@danu/optim";
 
 import { InputError } from "../cli/errors.ts";
 import { required, type Layer } from "./layers.ts";
+import type { PassDType } from "./recipe.ts";
 
 /** Conversations or pairs of a run, and how they are read. */
 interface TuningData {
@@ -37,7 +38,7 @@ export interface TuningRecipe {
   /** Tokens that go through the model at once, which decides the memory of the activations. */
   readonly microBatchTokens: number;
   /** Element type of the forward and backward pass; master weights and optimizer are f32. */
-  readonly dtype: "f32" | "bf16";
+  readonly dtype: PassDType;
   /** Without `warmup`, a twentieth of the steps, at most 100. */
   readonly learningRate: Required<Omit<ScheduleOptions, "steps" | "warmup">> & { readonly warmup?: number };
   readonly optimizer: {
@@ -72,11 +73,14 @@ export interface SftRecipe extends TuningRecipe {
   readonly tokensPerBatch: number;
   /** Scale of the noise on the embeddings; 0 for none. Jain et al. 2023, NEFTune. */
   readonly neftuneAlpha: number;
+  /** With fp8: layers that stay in bf16, as `0`, `down` or `0.down`. */
+  readonly fp8Except: readonly string[];
 }
 
 /** Everything that decides what preference tuning computes. */
 export interface DpoRecipe extends TuningRecipe {
   readonly command: "dpo";
+  readonly dtype: "f32" | "bf16";
   /** Pairs of an optimizer step. */
   readonly pairsPerBatch: number;
   /** The weighted sum of these is minimised. Those that look at pairs together (`aot`, `kto`, and the supervised part of
@@ -120,7 +124,7 @@ export function completeSft(layer: SftLayer, context: TuningContext): SftRecipe 
     const message = `expected a multiple of sequenceLength, ${sequenceLength}, got ${tokensPerBatch}`;
     throw new InputError(`${context.source}: tokensPerBatch: ${message}`);
   }
-  return { command: "sft", ...tuning, tokensPerBatch, neftuneAlpha: layer.neftuneAlpha ?? 0 };
+  return { command: "sft", ...tuning, tokensPerBatch, neftuneAlpha: layer.neftuneAlpha ?? 0, fp8Except: layer.fp8Except ?? [] };
 }
 
 /** Fills in what a recipe leaves open and checks that its parts fit together.
@@ -139,7 +143,8 @@ export function completeDpo(layer: DpoLayer, context: TuningContext): DpoRecipe 
         "weights that the loss compares with; give --reference DIR or --precompute-reference, or train an adapter",
     );
   }
-  return { command: "dpo", ...tuning, pairsPerBatch: layer.pairsPerBatch ?? 16, losses, reference };
+  const dtype = layer.dtype ?? context.dtype;
+  return { command: "dpo", ...tuning, dtype, pairsPerBatch: layer.pairsPerBatch ?? 16, losses, reference };
 }
 
 /** Danube's β is that of its loss; others keep their papers' defaults. */

@@ -4,8 +4,9 @@ import type { RunPosition } from "@danu/train";
 import type { OpenDevice } from "../cli/device.ts";
 import { bytes, duration, short, withCommas } from "../cli/format.ts";
 import type { Reporter } from "../cli/reporter.ts";
-import type { Recipe } from "../recipe/recipe.ts";
+import type { PassDType, Recipe } from "../recipe/recipe.ts";
 import type { DecoderBatch } from "./decoder-batch.ts";
+import { computeDtype } from "./fp8-passes.ts";
 import type { OpenRun } from "./open-run.ts";
 import { predictTrainingBytes } from "./predict-memory.ts";
 import type { PretrainParts } from "./setup.ts";
@@ -26,7 +27,7 @@ export function announcePretraining({ recipe, run, device, peakFlops, reporter }
   const { model, dtype, stages, tokensPerBatch, microBatchTokens, recompute } = recipe;
   const { steps } = parts.order;
   const longest = Math.max(...stages.map((stage) => stage.sequenceLength));
-  const memory = predictTrainingBytes(model, { dtype, tokens: Math.max(longest, microBatchTokens), recompute });
+  const memory = predictTrainingBytes(model, { dtype: computeDtype(dtype), tokens: Math.max(longest, microBatchTokens), recompute });
   const sizes = `hidden ${model.hiddenSize}, ${model.layers} layers, vocabulary ${withCommas(model.vocabularySize)}`;
   const passes = ((steps * tokensPerBatch) / parts.trainTokens).toFixed(1);
   const lengths = stages.map((stage) => withCommas(stage.sequenceLength)).join(", then ");
@@ -40,7 +41,7 @@ export function announcePretraining({ recipe, run, device, peakFlops, reporter }
 /** What is said of the work of any run. */
 export interface WorkAnnouncement {
   readonly device: OpenDevice;
-  readonly dtype: "f32" | "bf16";
+  readonly dtype: PassDType;
   /** Measured, in FLOP/s; null where it was not. */
   readonly peakFlops: number | null;
   /** Bytes that are expected to be held at most. */

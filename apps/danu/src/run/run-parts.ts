@@ -1,10 +1,12 @@
 import type { Evaluation, Stage, Trainer, TrainOptions } from "@danu/train";
 import type { CheckpointStore } from "@danu/train";
 
+import type { PassDType } from "../recipe/recipe.ts";
+
 /** Fields of a recipe that every run goes by. */
 export interface RunRecipe {
   readonly command: "pretrain" | "sft" | "dpo";
-  readonly dtype: "f32" | "bf16";
+  readonly dtype: PassDType;
   readonly seed: number;
   readonly learningRate: unknown;
   readonly validation: { readonly every: number };

@@ -7,6 +7,7 @@ import { Trainer, type Evaluation } from "@danu/train";
 import { saveModel } from "../model/save-model.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { releaseBatches, toDecoderBatch, uploaded, uploadEach, type DecoderBatch } from "./decoder-batch.ts";
+import { computeDtype, createPasses } from "./fp8-passes.ts";
 import type { RunData } from "./run-data.ts";
 import type { RunParts } from "./run-parts.ts";
 
@@ -31,12 +32,17 @@ export function buildPretrainParts(
   const sampler = createSampler({ data: data.train, seed, tokensPerBatch, stages: recipe.stages, documentMask });
   const longest = Math.max(...recipe.stages.map((stage) => stage.sequenceLength));
   const decoder = new Decoder(device, model, longest, { recompute: recipe.recompute });
-  const trainer = new Trainer<DecoderParameters, DecoderBatch>({
+  const passes = createPasses(device, model, recipe);
+  const trainer: Trainer<DecoderParameters, DecoderBatch> = new Trainer<DecoderParameters, DecoderBatch>({
+    ...passes.options,
     params: initialize(device, model, seed),
-    computeDtype: dtype,
+    computeDtype: computeDtype(dtype),
     optimizer: recipe.optimizer,
     maxGradientNorm: recipe.maxGradientNorm,
-    loss: (params, batch, scale) => decoder.loss(params, batch.input, batch.targets, scale),
+    loss: (params, batch, scale, training) => {
+      const weights = passes.weights(params, trainer.optimizer.steps, training);
+      return decoder.loss(weights, batch.input, batch.targets, scale);
+    },
     tokens: (batch) => batch.trained,
   });
   const rowsOf = (step: number): number => {

@@ -6,6 +6,7 @@ import { short, withCommas } from "../../cli/format.ts";
 import type { Reporter } from "../../cli/reporter.ts";
 import type { TuningRecipe } from "../../recipe/tuning.ts";
 import { announceWork } from "../announce.ts";
+import { computeDtype } from "../fp8-passes.ts";
 import type { OpenRun } from "../open-run.ts";
 import { predictTrainingBytes } from "../predict-memory.ts";
 
@@ -42,7 +43,7 @@ export function announceTuning<B>(announcement: TuningAnnouncement<B>): void {
   }
   reporter.line(`plan      ${plan}`);
   const tokens = Math.max(recipe.sequenceLength, recipe.microBatchTokens);
-  const memory = predictTrainingBytes(config, { dtype, tokens, recompute, trained });
+  const memory = predictTrainingBytes(config, { dtype: computeDtype(dtype), tokens, recompute, trained });
   announceWork({ device, dtype, peakFlops, memory, start: run.start, steps: run.parts.order.steps, reporter });
 }
 

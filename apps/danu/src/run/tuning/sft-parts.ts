@@ -7,6 +7,7 @@ import { Trainer } from "@danu/train";
 
 import type { SftRecipe } from "../../recipe/tuning.ts";
 import { releaseBatches, toDecoderBatch, uploaded, uploadEach, type DecoderBatch } from "../decoder-batch.ts";
+import { computeDtype, createPasses } from "../fp8-passes.ts";
 import type { RunParts } from "../run-parts.ts";
 import { embeddingNoise } from "./embedding-noise.ts";
 import { readChats, type Examples, type ExamplesOptions } from "./examples.ts";
@@ -71,23 +72,28 @@ export async function buildSftParts(
 
 /** A trainer on conversations. The loss of a step is the mean over the trained tokens of all its micro-batches. */
 export function sftTrainer(
-  recipe: Pick<SftRecipe, "dtype" | "optimizer" | "maxGradientNorm" | "neftuneAlpha">, model: TunedModel,
+  recipe: Pick<SftRecipe, "dtype" | "fp8Except" | "optimizer" | "maxGradientNorm" | "neftuneAlpha">, model: TunedModel,
 ): Trainer<TunedParameters, ChatBatch> {
   const { decoder } = model;
-  const { device, config: { hiddenSize } } = decoder;
-  return new Trainer<TunedParameters, ChatBatch>({
+  const { device, config } = decoder;
+  const { hiddenSize } = config;
+  const passes = createPasses(device, config, recipe);
+  const trainer: Trainer<TunedParameters, ChatBatch> = new Trainer<TunedParameters, ChatBatch>({
+    ...passes.options,
     params: model.params,
-    computeDtype: recipe.dtype,
+    computeDtype: computeDtype(recipe.dtype),
     optimizer: recipe.optimizer,
     maxGradientNorm: recipe.maxGradientNorm,
     tokens: (batch) => batch.trained,
-    loss: (params, { input, targets, host, randomSeed: seed }, scale) => scope(() => {
+    loss: (params, { input, targets, host, randomSeed: seed }, scale, training) => scope(() => {
       const noisy = seed === null || recipe.neftuneAlpha === 0
         ? input
         : { ...input, embeddingNoise: embeddingNoise(device, host, { alpha: recipe.neftuneAlpha, hiddenSize, seed }) };
-      return decoder.loss(model.weights(params, seed), noisy, targets, scale);
+      const weights = passes.weights(model.weights(params, seed), trainer.optimizer.steps, training);
+      return decoder.loss(weights, noisy, targets, scale);
     }),
   });
+  return trainer;
 }
 
 /** Copies packed conversations to a device. @param randomSeed of dropout and noise; null outside of training */

@@ -12,6 +12,7 @@ import { disposeTree, type Device, type DType } from "@danu/tensor";
 import { InputError } from "../../cli/errors.ts";
 import { saveModel } from "../../model/save-model.ts";
 import type { TuningRecipe } from "../../recipe/tuning.ts";
+import { computeDtype } from "../fp8-passes.ts";
 import type { TuningSource } from "./source.ts";
 
 /** What fine-tuning updates: all weights, or an adapter. */
@@ -33,7 +34,7 @@ export interface TunedModel extends Disposable {
  *  @throws FileError, ConfigError, SafetensorsError */
 export async function loadTunedModel(device: Device, recipe: TuningRecipe, config: DecoderConfig): Promise<TunedModel> {
   const { model, lora, dtype, seed, sequenceLength, recompute } = recipe;
-  const loaded = await loadWeights(device, model, lora === null ? "f32" : dtype);
+  const loaded = await loadWeights(device, model, lora === null ? "f32" : computeDtype(dtype));
   const decoder = new Decoder(device, config, sequenceLength, { recompute });
   return await tuneWeights(decoder, loaded, lora, seed);
 }
