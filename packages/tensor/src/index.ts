@@ -3,6 +3,7 @@ export { bytesPerElement, decode, dtypes, encode, isFloat, type DType, type Valu
 export {
   broadcastShapes, broadcastStrides, dims, formatShape, sameShape, sizeOf, stridesOf, type Shape,
 } from "./shape.ts";
+export { matmulBatches, type MatmulBatch } from "./batches.ts";
 export { Device, type Handle } from "./device.ts";
 export { Tensor } from "./tensor.ts";
 export { disposeTree, leavesOf, mapTree, tensorsIn, type MapTree, type Tree } from "./tree.ts";

@@ -1,5 +1,5 @@
 import {
-  broadcastStrides, bytesPerElement, sameShape, sizeOf, stridesOf,
+  bytesPerElement, matmulBatches,
   type DType, type Handle, type KernelOf, type linearOp, type matmulOp, type Tensor,
 } from "@danu/tensor";
 
@@ -33,41 +33,16 @@ export const matmulKernel: KernelOf<typeof matmulOp> = ([y], [a, b], { transpose
   const [M, N] = y.shape.slice(-2) as [number, number];
   const K = a.shape.at(transposeA ? -2 : -1)!;
   withOperand(cpu, a, (left, dtype) => withOperand(cpu, b, (right) => withResult(cpu, y, (result, resultDtype) => {
-    for (const { batch, at, strides } of batchesOf(y, a, b)) {
+    for (const { count, first, steps } of matmulBatches(y, a, b)) {
       const address = (base: Handle, elements: number, size: number, type: DType): Handle => base + elements * size * bytesPerElement[type];
       cpu.check("matmul", cpu.library.gemmBatched(
-        cpu.queue, address(result, at[0], M * N, resultDtype), address(left, at[1], M * K, dtype), address(right, at[2], K * N, dtype), 0,
+        cpu.queue, address(result, first[0], M * N, resultDtype), address(left, first[1], M * K, dtype), address(right, first[2], K * N, dtype), 0,
         M, N, K, transposeA ? M : K, transposeB ? K : N, N, 0, Number(transposeA), Number(transposeB),
-        codeOf(dtype), codeOf(resultDtype), 0, 1, batch, strides[0] * M * K, strides[1] * K * N, M * N, 0,
+        codeOf(dtype), codeOf(resultDtype), 0, 1, count, steps[0] * M * K, steps[1] * K * N, M * N, 0,
       ));
     }
   })));
 };
-
-interface Batches {
-  readonly batch: number;
-  /** First matrix of the result, of a and of b. */
-  readonly at: readonly [number, number, number];
-  /** Steps from matrix to matrix in a and in b. */
-  readonly strides: readonly [number, number];
-}
-
-/** Groups of products whose operands lie at even distances: one group, unless leading axes broadcast against each other. */
-function batchesOf(y: Tensor, a: Tensor, b: Tensor): Batches[] {
-  const [shape, left, right] = [y, a, b].map((x) => x.shape.slice(0, -2)) as [number[], number[], number[]];
-  const count = sizeOf(shape);
-  const step = (own: number[]): number | null => (sameShape(own, shape) ? 1 : sizeOf(own) === 1 ? 0 : null);
-  const [stepA, stepB] = [step(left), step(right)];
-  if (stepA !== null && stepB !== null) return [{ batch: count, at: [0, 0, 0], strides: [stepA, stepB] }];
-  const own = stridesOf(shape);
-  const offset = (i: number, strides: number[]): number => (
-    shape.reduce((sum, n, axis) => sum + (Math.floor(i / own[axis]!) % n) * strides[axis]!, 0)
-  );
-  const [stridesA, stridesB] = [broadcastStrides(left, shape), broadcastStrides(right, shape)];
-  return Array.from({ length: count }, (_, i) => (
-    { batch: 1, at: [i, offset(i, stridesA), offset(i, stridesB)] as const, strides: [0, 0] as const }
-  ));
-}
 
 /** `y = x · weightᵀ (+ residual)` in one product; other types than f32 and bf16 are left to the decomposition. */
 export const linearKernel: KernelOf<typeof linearOp> = ([y], [x, weight, residual]) => {

@@ -1,11 +1,12 @@
 import { ropeOp } from "@danu/attention";
 import { adamwOp, addSquaresOp, clipScaleOp } from "@danu/optim";
-import { addIntoOp, rmsNormGradOp, rmsNormOp, scaleIntoOp, swigluGradOp, swigluOp } from "@danu/tensor";
+import { addIntoOp, linearOp, rmsNormGradOp, rmsNormOp, scaleIntoOp, swigluGradOp, swigluOp } from "@danu/tensor";
 
 import type { CudaDevice } from "../device.ts";
 import { provideAttention } from "./attention.ts";
 import { isFused } from "./flat.ts";
 import { addSquares, clipScale } from "./gradient-norm.ts";
+import { isOperand, linearKernel } from "./matmul.ts";
 import { rmsNorm, rmsNormGrad } from "./rms-norm.ts";
 import { rope } from "./rope.ts";
 import { swiglu, swigluGrad } from "./swiglu.ts";
@@ -14,7 +15,8 @@ import { adamw, addInto, scaleInto } from "./updates.ts";
 /** Gives a GPU its own kernels for the fused ops. */
 export function provideFused(cuda: CudaDevice): void {
   provideAttention(cuda);
-  cuda.provide(rmsNormOp, rmsNorm, ([x]) => isFused(x))
+  cuda.provide(linearOp, linearKernel, ([x]) => isOperand(x.dtype))
+    .provide(rmsNormOp, rmsNorm, ([x]) => isFused(x))
     .provide(rmsNormGradOp, rmsNormGrad, ([g, x]) => isFused(g, x) && g.dtype === x.dtype)
     .provide(swigluOp, swiglu, ([gate]) => isFused(gate))
     .provide(swigluGradOp, swigluGrad, ([g, gate]) => isFused(g, gate) && g.dtype === gate.dtype)

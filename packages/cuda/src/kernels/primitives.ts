@@ -1,6 +1,7 @@
-import { bytesPerElement, dtypes, type PrimitiveKernels, type Tensor } from "@danu/tensor";
+import { bytesPerElement, type PrimitiveKernels } from "@danu/tensor";
 
 import { cudaOf } from "../device.ts";
+import { castInto } from "./cast.ts";
 import { binary, broadcastToKernel, unary, whereKernel } from "./elementwise.ts";
 import { embeddingGradKernel, embeddingKernel } from "./embedding.ts";
 import { kernelsByType } from "./families.ts";
@@ -9,13 +10,7 @@ import { matmulKernel } from "./matmul.ts";
 import { assignSliceKernel, concatKernel, fill, padKernel, permuteKernel, sliceKernel } from "./movement.ts";
 import { argmaxKernel, reduce } from "./reduce.ts";
 
-const castKernels = kernelsByType("cast", "cast_to", "ppil");
 const iotaKernels = kernelsByType("cast", "iota", "pddl");
-
-/** Writes the elements of x in the type of y. */
-export function castInto(y: Tensor, x: Tensor): void {
-  cudaOf(y).launch(castKernels[y.dtype], flat(y.size), y.handle, x.handle, dtypes.indexOf(x.dtype), y.size);
-}
 
 /** Kernels of the primitives. */
 export const primitiveKernels: PrimitiveKernels = {
