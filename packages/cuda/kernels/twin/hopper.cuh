@@ -89,8 +89,8 @@ inline void load(Block& b, uint32_t to, Map m, uint32_t full, int column, int ro
     }});
 }
 /// A box is on its way out: first it is read, later `write(to, value, bytes)` puts it into memory.
-template <class F> void store(const CUtensorMap* map, const void* from, int column, int row, F write) {
-    const Map m = *(const Map*)map; const uint32_t shared = shared_address(from), bytes = m.box_columns * m.box_rows * m.element; Block& b = block();
+template <class F> void store(Map m, const void* from, int column, int row, F write) {
+    const uint32_t shared = shared_address(from), bytes = m.box_columns * m.box_rows * m.element; Block& b = block();
     if (shared % 128 || m.box_columns * m.element % 16 || shared + bytes > b.bytes) fail("a box that does not fit its place in shared memory");
     std::vector<uint8_t> box;
     late.push_back({self, self->store_group, false, [=, &b]() mutable {
@@ -123,11 +123,11 @@ DEVICE void tma_load_multicast(void* to, const CUtensorMap* map, uint64_t* full,
 DEVICE void tma_load_3d(void* to, const CUtensorMap* map, uint64_t* full, int column, int plane, int row) {
     twin::load(twin::block(), shared_address(to), twin::plane(map, plane), shared_address(full), column, row);
 }
-DEVICE void tma_store(const CUtensorMap* map, const void* from, int column, int row) {
-    twin::store(map, from, column, row, [](uint8_t* to, const uint8_t* value, int bytes) { memcpy(to, value, bytes); });
-}
+namespace twin { inline void overwrite(uint8_t* to, const uint8_t* value, int bytes) { memcpy(to, value, bytes); } }
+DEVICE void tma_store(const CUtensorMap* map, const void* from, int column, int row) { twin::store(*(const twin::Map*)map, from, column, row, twin::overwrite); }
+DEVICE void tma_store_3d(const CUtensorMap* map, const void* from, int column, int plane, int row) { twin::store(twin::plane(map, plane), from, column, row, twin::overwrite); }
 DEVICE void tma_add(const CUtensorMap* map, const void* from, int column, int row) {
-    twin::store(map, from, column, row, [](uint8_t* to, const uint8_t* value, int bytes) { for (int i = 0; i < bytes; i += 4) *(float*)(to + i) += *(const float*)(value + i); });
+    twin::store(*(const twin::Map*)map, from, column, row, [](uint8_t* to, const uint8_t* value, int bytes) { for (int i = 0; i < bytes; i += 4) *(float*)(to + i) += *(const float*)(value + i); });
 }
 DEVICE void tma_commit() { twin::self->store_group++; }
 template <int N = 0> DEVICE void tma_wait_read() { twin::settle(twin::self, twin::self->store_group - 1 - N, 1); }
@@ -147,41 +147,43 @@ struct Operand {
     uint32_t k_major(int mn, int byte) const { return swizzled(start + mn / 8 * stride + mn % 8 * 128 + byte, 128); }
     uint32_t mn_major(int byte, int k) const { return swizzled(start + byte / 128 * leading + k / 8 * stride + k % 8 * 128 + byte % 128, 128); }
 };
-/// Sums of a warp that products in flight add to, its 16 rows of a D; what the registers held when the first was issued.
-struct Accumulator { float* registers[32]; int columns, products = 0; std::vector<float> sum; };
-/// Calls `each(register, sum)` for all registers of a warp's part of a D.
+inline Warpgroup& warpgroup() { return block().groups.at(self->thread.x / 128); }
+/// A D[64, columns] that products in flight add to, and what the registers of the threads held when the first was issued.
+struct Accumulator { float* registers[128]; int columns, products = 0; std::vector<float> sum; };
+/// Calls `each(register, sum)` for all of a D.
 template <class F> void over_registers(Accumulator& d, F each) {
-    for (int l = 0; l < 32; l++) for (int i = 0; i < d.columns / 2; i++)
-        each(d.registers[l][i], d.sum[(l / 4 + 8 * (i / 2 % 2)) * d.columns + i / 4 * 8 + l % 4 * 2 + i % 2]);
+    for (int t = 0; t < 128; t++) for (int i = 0; i < d.columns / 2; i++)
+        each(d.registers[t][i], d.sum[(t / 32 * 16 + t % 32 / 4 + 8 * (i / 2 % 2)) * d.columns + i / 4 * 8 + t % 4 * 2 + i % 2]);
 }
-/// d[16, N] = A · B, or added to d, of one warp. `a(block, warp's row, k)` and `b(block, column, k)` read the operands when the time has
-/// come; `number` is the same for all lanes.
+struct Registers { const uint32_t* of[128]; };
+/// d[64, N] = A · B, or added to d. `a(block, registers, row, k)` and `b(block, column, k)` read the operands when the time has come;
+/// `number` is the same for all threads. The four warps go together: a pipeline where one thread frees a stage relies on that.
 template <int N, int K, class A, class B> void product(float* d, const uint32_t* registers, uint64_t number, int accumulate, A a, B b) {
-    Lane& own = lane(); own.in[0] = registers; own.out = d; own.number = number;
-    warp_meet([&](Warp& w) {
-        for (Lane& l : w.lane) if (l.number != (int64_t)number) fail("the lanes of a warp disagree about the operands of a product");
-        auto at = std::find_if(w.in_flight.begin(), w.in_flight.end(), [&](auto& x) { return x->registers[0] == w.lane[0].out; });
-        if (at == w.in_flight.end()) {
-            if (w.fenced != ~0u) fail("wgmma without a wgmma_fence since the warp last waited for products");
-            auto fresh = std::make_shared<Accumulator>(); fresh->columns = N; fresh->sum.resize(16 * N);
-            for (int l = 0; l < 32; l++) fresh->registers[l] = (float*)w.lane[l].out;
+    Lane& own = warpgroup().lane[self->thread.x % 128]; own.in[0] = registers; own.in[1] = &self->fenced; own.out = d; own.number = number;
+    together(warpgroup(), "for their warpgroup", [&](Warpgroup& g) {
+        for (Lane& l : g.lane) if (l.number != (int64_t)number) fail("the threads of a warpgroup disagree about the operands of a product");
+        auto at = std::find_if(g.in_flight.begin(), g.in_flight.end(), [&](auto& x) { return x->registers[0] == g.lane[0].out; });
+        if (at == g.in_flight.end()) {
+            for (Lane& l : g.lane) if (!*(const bool*)l.in[1]) fail("wgmma without a wgmma_fence since the thread last waited for products");
+            auto fresh = std::make_shared<Accumulator>(); fresh->columns = N; fresh->sum.resize(64 * N);
+            for (int t = 0; t < 128; t++) fresh->registers[t] = (float*)g.lane[t].out;
             over_registers(*fresh, [](float& value, float& sum) { sum = value; value = NAN; });
-            at = w.in_flight.insert(w.in_flight.end(), fresh);
+            at = g.in_flight.insert(g.in_flight.end(), fresh);
         }
         std::shared_ptr<Accumulator> sums = *at; sums->products++;
-        struct { const uint32_t* of[32]; } pairs; for (int l = 0; l < 32; l++) pairs.of[l] = (const uint32_t*)w.lane[l].in[0];
-        late.push_back({&w, w.product_group, true, [=, &w, &block = block()] {
-            static float x[16][K], y[K][N];
-            for (int r = 0; r < 16; r++) for (int k = 0; k < K; k++) x[r][k] = a(block, pairs.of, w.index % 4 * 16 + r, k);
+        Registers pairs; for (int t = 0; t < 128; t++) pairs.of[t] = (const uint32_t*)g.lane[t].in[0];
+        late.push_back({&g, self->product_group, true, [=, &g, &block = block()] {
+            static float x[64][K], y[K][N];
+            for (int r = 0; r < 64; r++) for (int k = 0; k < K; k++) x[r][k] = a(block, pairs, r, k);
             for (int k = 0; k < K; k++) for (int c = 0; c < N; c++) y[k][c] = b(block, c, k);
-            for (int r = 0; r < 16; r++) {
+            for (int r = 0; r < 64; r++) {
                 float* sum = &sums->sum[r * N];
                 if (!accumulate) std::fill(sum, sum + N, 0.f);
                 for (int k = 0; k < K; k++) for (int c = 0; c < N; c++) sum[c] += x[r][k] * y[k][c];
             }
             if (--sums->products == 0) {
                 over_registers(*sums, [](float& value, float& sum) { value = sum; });
-                w.in_flight.erase(std::find(w.in_flight.begin(), w.in_flight.end(), sums));
+                g.in_flight.erase(std::find(g.in_flight.begin(), g.in_flight.end(), sums));
             }
             return true;
         }});
@@ -196,12 +198,9 @@ template <class T> float value(const Block& b, uint32_t address) {
 inline float bf16_at(const Block& b, const Operand& o, bool k_major, int mn, int k) { return value<__nv_bfloat16>(b, k_major ? o.k_major(mn, 2 * k) : o.mn_major(2 * mn, k)); }
 }  // namespace twin
 
-DEVICE void wgmma_fence() { twin::warp().fenced |= 1u << threadIdx.x % 32; }
-DEVICE void wgmma_commit() { twin::warp_meet([](twin::Warp& w) { w.product_group++; }); }
-template <int N> DEVICE void wgmma_wait() {
-    auto& w = twin::warp(); w.fenced &= ~(1u << threadIdx.x % 32);
-    twin::settle(&w, w.product_group - 1 - N, 1);
-}
+DEVICE void wgmma_fence() { twin::self->fenced = true; }
+DEVICE void wgmma_commit() { twin::self->product_group++; }
+template <int N> DEVICE void wgmma_wait() { twin::self->fenced = false; twin::settle(&twin::warpgroup(), twin::self->product_group - 1 - N, 1); }
 template <int N> DEVICE void pin(float*) {}
 template <int N> DEVICE void pin(uint32_t*) {}
 template <int R> DEVICE void registers_grow() {}
@@ -209,18 +208,18 @@ template <int R> DEVICE void registers_shrink() {}
 template <class A, class B, int N> DEVICE void wgmma_fp8(float* d, uint64_t a, uint64_t b, int accumulate) {
     const twin::Operand x(a), y(b);
     twin::product<N, 32>(d, nullptr, a ^ b << 7, accumulate,
-        [=](const twin::Block& s, auto, int r, int k) { return twin::value<A>(s, x.k_major(r, k)); }, [=](const twin::Block& s, int c, int k) { return twin::value<B>(s, y.k_major(c, k)); });
+        [=](const twin::Block& s, auto&, int r, int k) { return twin::value<A>(s, x.k_major(r, k)); }, [=](const twin::Block& s, int c, int k) { return twin::value<B>(s, y.k_major(c, k)); });
 }
 enum Major { K_MAJOR = 0, MN_MAJOR = 1 };
 template <int N, Major A = K_MAJOR, Major B = K_MAJOR> DEVICE void wgmma_bf16(float* d, uint64_t a, uint64_t b, int accumulate) {
     const twin::Operand x(a), y(b);
     twin::product<N, 16>(d, nullptr, a ^ b << 7, accumulate,
-        [=](const twin::Block& s, auto, int r, int k) { return twin::bf16_at(s, x, A == K_MAJOR, r, k); }, [=](const twin::Block& s, int c, int k) { return twin::bf16_at(s, y, B == K_MAJOR, c, k); });
+        [=](const twin::Block& s, auto&, int r, int k) { return twin::bf16_at(s, x, A == K_MAJOR, r, k); }, [=](const twin::Block& s, int c, int k) { return twin::bf16_at(s, y, B == K_MAJOR, c, k); });
 }
 template <int N, Major B> DEVICE void wgmma_bf16_registers(float* d, const uint32_t* a, uint64_t b, int accumulate) {
     const twin::Operand y(b);
     twin::product<N, 16>(d, a, b, accumulate,      // a row of A lies in the registers of four lanes
-        [=](const twin::Block&, auto pairs, int r, int k) { return twin::half_of(pairs[r % 8 * 4 + k % 8 / 2][r % 16 / 8 + k / 8 * 2], k % 2); },
+        [=](const twin::Block&, auto& registers, int r, int k) { return twin::half_of(registers.of[r / 16 * 32 + r % 8 * 4 + k % 8 / 2][r % 16 / 8 + k / 8 * 2], k % 2); },
         [=](const twin::Block& s, int c, int k) { return twin::bf16_at(s, y, B == K_MAJOR, c, k); });
 }
 
