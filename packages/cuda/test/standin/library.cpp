@@ -1,0 +1,180 @@
+// Kernel images, functions and their launches.
+#include <dlfcn.h>
+#include <string.h>
+
+#include "launch.h"
+#include "memory.h"
+#include "stream.h"
+
+namespace standin {
+namespace {
+constexpr char MAGIC[] = "danu-standin ";
+
+struct Library : Object {
+    const KernelLibrary* kernels;
+    const char* kind() const override { return "library"; }
+};
+struct KernelObject : Object {
+    std::shared_ptr<Library> library;
+    const Kernel* kernel;
+    const char* kind() const override { return "kernel"; }
+};
+struct Function : Object {
+    std::shared_ptr<Library> library;
+    const Kernel* kernel;
+    int shared_limit = 48 << 10;
+    const char* kind() const override { return "function"; }
+};
+
+/// The library of kernels that an image names, beside this one. It stays in memory: fibers may sleep in its code.
+const KernelLibrary* open(const std::string& name) {
+    Dl_info self;
+    dladdr((void*)&open, &self);
+    const std::string path(self.dli_fname);
+    void* handle = dlopen((path.substr(0, path.rfind('/') + 1) + name + ".so").c_str(), RTLD_NOW | RTLD_LOCAL);
+    const auto kernels = handle ? (const KernelLibrary* (*)())dlsym(handle, "danu_standin_kernels") : nullptr;
+    if (!kernels) report("cuLibraryLoadData: ", dlerror());
+    return kernels ? kernels() : nullptr;
+}
+
+/// Whether a chip runs the code: danu has it for 8.0, 8.9 and 9.0a, and PTX of 8.0 for later ones.
+bool has_code(const Chip& chip, const KernelLibrary& kernels) {
+    return kernels.hopper ? chip.major == 9 : chip.major >= 8;
+}
+
+/// Functions belong to a context and end with it, but nobody destroys them.
+std::map<std::pair<int, const Kernel*>, CUfunction> functions;
+}  // namespace
+}  // namespace standin
+
+using namespace standin;
+
+extern "C" {
+CUresult CUDAAPI cuLibraryLoadData(CUlibrary* out, const void* image, CUjit_option*, void**, unsigned, CUlibraryOption*, void**, unsigned) {
+    std::string name;
+    if (strncmp((const char*)image, MAGIC, sizeof MAGIC - 1) == 0) {
+        const char* start = (const char*)image + sizeof MAGIC - 1;
+        name.assign(start, strcspn(start, "\n"));
+    }
+    return call("cuLibraryLoadData", [&] {
+        const KernelLibrary* kernels = name.empty() ? nullptr : open(name);
+        if (!kernels) return CUDA_ERROR_INVALID_IMAGE;
+        const int device = current_device();
+        if (device >= 0 && !has_code(state().devices[device].chip, *kernels)) return CUDA_ERROR_NO_BINARY_FOR_GPU;
+        const auto library = std::make_shared<Library>();
+        library->kernels = kernels;
+        *out = handle_of<CUlibrary>(library);
+        return CUDA_SUCCESS;
+    }, name);
+}
+
+CUresult CUDAAPI cuLibraryUnload(CUlibrary handle) {
+    return call("cuLibraryUnload", [&] {
+        const auto library = find<Library>(handle);
+        if (!library) return CUDA_ERROR_INVALID_HANDLE;
+        auto& objects = state().objects;
+        for (auto at = objects.begin(); at != objects.end();) {
+            const auto kernel = std::dynamic_pointer_cast<KernelObject>(at->second);
+            const auto function = std::dynamic_pointer_cast<Function>(at->second);
+            at = (kernel && kernel->library == library) || (function && function->library == library) ? objects.erase(at) : std::next(at);
+        }
+        forget(handle);
+        return CUDA_SUCCESS;
+    }, handle);
+}
+
+CUresult CUDAAPI cuLibraryGetKernel(CUkernel* out, CUlibrary handle, const char* name) {
+    return call("cuLibraryGetKernel", [&] {
+        const auto library = find<Library>(handle);
+        if (!library) return CUDA_ERROR_INVALID_HANDLE;
+        for (int i = 0; i < library->kernels->count; i++) {
+            if (strcmp(library->kernels->kernels[i].name, name) != 0) continue;
+            const auto kernel = std::make_shared<KernelObject>();
+            kernel->library = library;
+            kernel->kernel = &library->kernels->kernels[i];
+            *out = handle_of<CUkernel>(kernel);
+            return CUDA_SUCCESS;
+        }
+        return CUDA_ERROR_NOT_FOUND;
+    }, handle, name);
+}
+
+CUresult CUDAAPI cuKernelGetFunction(CUfunction* out, CUkernel handle) {
+    return call_in_context("cuKernelGetFunction", [&](int device) {
+        const auto kernel = find<KernelObject>(handle);
+        if (!kernel) return CUDA_ERROR_INVALID_HANDLE;
+        if (!has_code(state().devices[device].chip, *kernel->library->kernels)) return CUDA_ERROR_NO_BINARY_FOR_GPU;
+        CUfunction& known = functions[{device, kernel->kernel}];
+        if (!find<Function>(known)) {
+            const auto function = std::make_shared<Function>();
+            function->device = device;
+            function->owned = false;
+            function->library = kernel->library;
+            function->kernel = kernel->kernel;
+            known = handle_of<CUfunction>(function);
+        }
+        *out = known;
+        return CUDA_SUCCESS;
+    }, handle);
+}
+
+CUresult CUDAAPI cuFuncSetAttribute(CUfunction handle, CUfunction_attribute which, int value) {
+    return call_in_context("cuFuncSetAttribute", [&](int device) {
+        const auto function = find<Function>(handle);
+        if (!function || function->device != device) return CUDA_ERROR_INVALID_HANDLE;
+        if (which == CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT) return CUDA_SUCCESS;
+        int most = 0;
+        cuDeviceGetAttribute(&most, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, device);
+        if (which != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || value < 0 || value > most) return CUDA_ERROR_INVALID_VALUE;
+        function->shared_limit = value;
+        return CUDA_SUCCESS;
+    }, handle, (int)which, value);
+}
+
+CUresult CUDAAPI cuFuncGetAttribute(int* out, CUfunction_attribute which, CUfunction handle) {
+    return call_in_context("cuFuncGetAttribute", [&](int) {
+        const auto function = find<Function>(handle);
+        if (!function) return CUDA_ERROR_INVALID_HANDLE;
+        if (which == CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK) *out = function->kernel->threads;
+        else if (which == CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES) *out = function->shared_limit;
+        else { report("cuFuncGetAttribute: the stand-in does not know attribute ", (int)which); return CUDA_ERROR_INVALID_VALUE; }
+        return CUDA_SUCCESS;
+    }, (int)which, handle);
+}
+
+CUresult CUDAAPI cuLaunchKernel(CUfunction handle, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned threads_y, unsigned threads_z,
+                                unsigned shared_bytes, CUstream stream_handle, void** values, void** extra) {
+    const auto function = find<Function>(handle);
+    return call_on_stream("cuLaunchKernel", stream_handle, [&](int device, const auto& stream) {
+        if (!function || function->device != device) return CUDA_ERROR_INVALID_HANDLE;
+        const Kernel& kernel = *function->kernel;
+        const auto refuse = [&](auto... why) { report("kernel ", kernel.name, ": ", why...); return CUDA_ERROR_INVALID_VALUE; };
+        if (x == 0 || y == 0 || z == 0 || x > 0x7FFFFFFF || y > 65535 || z > 65535) return refuse("a grid of ", x, " x ", y, " x ", z);
+        if (threads_y != 1 || threads_z != 1 || threads == 0 || threads % 32 != 0) return refuse("a block of ", threads, " x ", threads_y, " x ", threads_z, ", where whole warps along x are expected");
+        if ((int)threads > kernel.threads) return refuse("a block of ", threads, ", bounded to ", kernel.threads);
+        if (kernel.cluster < 1 || x % kernel.cluster != 0) return refuse("a grid of ", x, " for clusters of ", kernel.cluster);
+        if ((int)shared_bytes > function->shared_limit) return refuse(shared_bytes, " bytes of shared memory, allowed are ", function->shared_limit);
+        if (extra != nullptr || (values == nullptr && kernel.count > 0)) return refuse("arguments other than as a list of addresses");
+        const Shape shape{{x, y, z}, (int)threads, shared_bytes};
+        return enqueue(stream, kernel.name, [device, library = function->library, &kernel, shape, arguments = Arguments(kernel, values)] {
+            return run_kernel(device, *library->kernels, kernel, shape, arguments);
+        });
+    }, function ? function->kernel->name : "unknown", x, y, z, threads, shared_bytes, stream_handle);
+}
+
+CUresult CUDAAPI cuKernelGetParamInfo(CUkernel handle, size_t index, size_t* offset, size_t* bytes) {
+    return call("cuKernelGetParamInfo", [&] {
+        const auto kernel = find<KernelObject>(handle);
+        if (!kernel) return CUDA_ERROR_INVALID_HANDLE;
+        if ((int)index >= kernel->kernel->count) return CUDA_ERROR_INVALID_VALUE;
+        size_t at = 0;
+        for (size_t i = 0; i <= index; i++) {
+            const Parameter& p = kernel->kernel->parameters[i];
+            *offset = (at + p.alignment - 1) / p.alignment * p.alignment;
+            at = *offset + p.bytes;
+            *bytes = p.bytes;
+        }
+        return CUDA_SUCCESS;
+    }, handle, index);
+}
+}
