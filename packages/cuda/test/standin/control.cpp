@@ -18,7 +18,7 @@ const char* lines(const std::vector<std::string>& list) {
 using Guard = std::lock_guard<std::recursive_mutex>;
 }  // namespace
 
-/// As if the process had just begun, with one device.
+/// As if the process had just initialised the driver, with one device.
 CONTROL void danu_standin_reset() {
     State& s = state();
     const Guard guard(s.lock);
@@ -27,7 +27,7 @@ CONTROL void danu_standin_reset() {
     s.calls.clear();
     s.reports.clear();
     s.faults.clear();
-    s.initialised = s.lazy = false;
+    s.lazy = false;
     s.version = 13000;
     s.devices = std::vector<Device>(1);
     s.life++;

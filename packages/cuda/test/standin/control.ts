@@ -40,7 +40,17 @@ export class Standin {
     return new Standin(await buildStandin(files));
   }
 
-  /** As if the process had just begun, with one Hopper GPU and a new driver. */
+  /** The stand-in as a process finds it that has not initialised it yet. */
+  fresh(): Standin {
+    const folder = mkdtempSync(join(tmpdir(), "danu-standin-"));
+    const library = join(folder, "libdanu_standin.so");
+    copyFileSync(this.library, library);
+    const standin = new Standin({ library, folder: this.folder });
+    rmSync(folder, { recursive: true });
+    return standin;
+  }
+
+  /** As if the process had just initialised the driver, which is new, and finds one Hopper GPU. */
   reset(): void {
     this.#functions.reset();
     this.setChip({});
