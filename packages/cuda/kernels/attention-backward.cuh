@@ -5,55 +5,12 @@
 // both sides what was just computed feeds the next product from registers. A tile is read K-major (for S and dP) and
 // MN-major (for dK, dV, dQ).
 #pragma once
-#include "attention-tiles.cuh"
+#include "attention-statistics.cuh"
 
 namespace attention_backward {
 using namespace attention_tiles;
-constexpr int TILE = BOX;               // rows of a warpgroup and of a tile that streams past it
 
-// ---- What both sides read of every query: lse in base 2, and delta = Σ_d dO·out
-
-/// `statistics[2][heads][statistics_rows(tokens)]`: lse · log2 e, then delta. Whole tiles: rows past the end see nothing, so
-/// their lse is infinite.
-__host__ DEVICE int statistics_rows(int tokens) { return (tokens + TILE - 1) / TILE * TILE; }
-
-/// A block for 16 tokens of 4 heads, in pieces of 16 bytes: a thread sums 8 products of two pieces each, then the sums of a
-/// head are added in a fixed order.
-template <int D_> struct Statistics { static constexpr int D = D_, TOKENS = 16, HEADS = 4, PIECES = D / 8, THREADS = 32 * PIECES, SHARED = 4 * TOKENS * HEADS * PIECES; };
-struct __align__(16) Piece { __nv_bfloat162 pairs[4]; };
-
-template <class S> DEVICE void run_statistics(const Bf16* out, const Bf16* d_out, const float* lse, float* statistics, const AttentionShape& shape) {
-    constexpr int PIECES = S::PIECES, HEADS = S::HEADS, TOKENS = S::TOKENS;
-    float* partial = reinterpret_cast<float*>(shared_memory());
-    const int row0 = blockIdx.x * TOKENS, head0 = blockIdx.y * HEADS, T = shape.tokens, heads = shape.heads;
-    #pragma unroll
-    for (int i = threadIdx.x; i < TOKENS * HEADS * PIECES; i += S::THREADS) {
-        const int row = row0 + i / (HEADS * PIECES), head = head0 + i / PIECES % HEADS;
-        float sum = 0;
-        if (row < T && head < heads) {
-            const size_t at = ((size_t)row * heads + head) * S::D + i % PIECES * 8;
-            const Piece a = *reinterpret_cast<const Piece*>(out + at), b = *reinterpret_cast<const Piece*>(d_out + at);
-            #pragma unroll
-            for (int j = 0; j < 4; j++) {
-                const float2 u = __bfloat1622float2(a.pairs[j]), v = __bfloat1622float2(b.pairs[j]);
-                sum = fmaf(u.x, v.x, sum); sum = fmaf(u.y, v.y, sum);
-            }
-        }
-        partial[i] = sum;
-    }
-    __syncthreads();
-    const int row = row0 + threadIdx.x % TOKENS, local = threadIdx.x / TOKENS, head = head0 + local, rows = statistics_rows(T);
-    if (local < HEADS && head < heads && row < rows) {
-        const float* pieces = partial + (threadIdx.x % TOKENS * HEADS + local) * PIECES;
-        float sum = 0;
-        #pragma unroll
-        for (int j = 0; j < PIECES; j++) sum += pieces[j];
-        float* to = statistics + (size_t)head * rows + row;
-        to[0] = row < T ? lse[shape.lse_at(head, row)] * LOG2E : INFINITY; to[(size_t)heads * rows] = sum;
-    }
-}
-
-// ---- Shared pieces
+// ---- Products
 
 /// scores[64, 64] = A[64, D] · B[64, D]ᵀ, both from shared memory: A is part of a tile of `rows` rows.
 template <int D> DEVICE void scores(float* d, uint64_t a, int rows, uint64_t b) {
@@ -75,11 +32,12 @@ template <int D> DEVICE void gather(float* d, const uint32_t* a, uint64_t b, int
 // ---- The two sides: GROUPS consumer warpgroups and one of the producer. Grids put heads first and the longest tiles before
 // shorter ones, and a block has a multiprocessor to itself.
 
-/// dK and dV of 128 keys of a kv head, over tiles of queries. A consumer holds D sums, 64 scores and 32 registers of their
-/// pairs. K, an operand at every tile, stays in registers where there are any left, and shared memory has the more time.
+/// dK and dV of 128 keys of a kv head, over tiles of queries. A consumer needs registers for D sums, 64 scores, 32 of their
+/// pairs, and some 25 around them. Where D / 4 are left, K, an operand at every tile, stays in registers, and shared memory
+/// has the more time. From 120 on the pairs of the last tile and the scores of dP do not fit beside each other: dP waits.
 template <int D_> struct Keys {
     static constexpr int D = D_, GROUPS = 2, KEYS = GROUPS * TILE, STAGES = 3, THREADS = 128 * (GROUPS + 1), REGISTERS = 240;
-    static constexpr bool K_IN_REGISTERS = D <= 80, TIGHT = D > 96;
+    static constexpr bool K_IN_REGISTERS = D <= 80, D_P_WAITS = D > 96;
     struct __align__(1024) Shared {
         Bf16 q[STAGES][PANELS<D>][TILE * BOX], d_out[STAGES][PANELS<D>][TILE * BOX], k[PANELS<D>][KEYS * BOX], v[PANELS<D>][KEYS * BOX];
         float lse[STAGES][TILE], delta[STAGES][TILE];
@@ -110,19 +68,19 @@ template <class P> DEVICE void run_keys(const CUtensorMap& q_map, const CUtensor
             barrier_expect(&s.keys_full, sizeof(s.k) + sizeof(s.v));
             load_tile<D>(s.k[0], KEYS, k_map, &s.keys_full, kv_head, k0);
             load_tile<D>(s.v[0], KEYS, v_map, &s.keys_full, kv_head, k0);
-            int stage = 0; uint32_t phase = 1;
+            Ring<STAGES> ring;
             for (int h = 0; h < shared_heads; h++) {
                 const int head = kv_head * shared_heads + h;
                 for (int q0 = k0; q0 < end; q0 += TILE) {
-                    barrier_wait(&s.empty[stage], phase);
-                    barrier_expect(&s.q_full[stage], sizeof(s.q[0]) + sizeof(s.lse[0]) + sizeof(s.delta[0]));
-                    load_tile<D>(s.q[stage][0], TILE, q_map, &s.q_full[stage], head, q0);
+                    barrier_wait(&s.empty[ring.stage], ring.phase ^ 1);
+                    barrier_expect(&s.q_full[ring.stage], sizeof(s.q[0]) + sizeof(s.lse[0]) + sizeof(s.delta[0]));
+                    load_tile<D>(s.q[ring.stage][0], TILE, q_map, &s.q_full[ring.stage], head, q0);
                     const float* lse = statistics + (size_t)head * rows + q0;
-                    bulk_load(s.lse[stage], lse, &s.q_full[stage], sizeof(s.lse[0]));
-                    bulk_load(s.delta[stage], lse + (size_t)heads * rows, &s.q_full[stage], sizeof(s.delta[0]));
-                    barrier_expect(&s.d_out_full[stage], sizeof(s.d_out[0]));
-                    load_tile<D>(s.d_out[stage][0], TILE, d_out_map, &s.d_out_full[stage], head, q0);
-                    if (++stage == STAGES) { stage = 0; phase ^= 1; }
+                    bulk_load(s.lse[ring.stage], lse, &s.q_full[ring.stage], sizeof(s.lse[0]));
+                    bulk_load(s.delta[ring.stage], lse + (size_t)heads * rows, &s.q_full[ring.stage], sizeof(s.delta[0]));
+                    barrier_expect(&s.d_out_full[ring.stage], sizeof(s.d_out[0]));
+                    load_tile<D>(s.d_out[ring.stage][0], TILE, d_out_map, &s.d_out_full[ring.stage], head, q0);
+                    ring.next();
                 }
             }
         }
@@ -143,27 +101,28 @@ template <class P> DEVICE void run_keys(const CUtensorMap& q_map, const CUtensor
     const uint64_t k_shared = descriptor(own_k), v_shared = descriptor(own_v);
     float sum_k[D / 2], sum_v[D / 2];
     uint32_t p[TILE / 4], d_s[TILE / 4];
-    int stage = 0, held = -1, more = 0; uint32_t phase = 0;   // more: there are sums to add to; held: the stage that products in flight still read
+    Ring<STAGES> ring;
+    int held = -1, more = 0;       // more: there are sums to add to; held: the stage that products in flight still read
     const auto last_is_done = [&] { pin<TILE / 4>(p); pin<TILE / 4>(d_s); if (held >= 0) release(&s.empty[held]); };
     for (int h = 0; h < shared_heads; h++) for (int q0 = k0; q0 < end; q0 += TILE) {
-        barrier_wait(&s.q_full[stage], phase);
+        barrier_wait(&s.q_full[ring.stage], ring.phase);
         if (q0 + TILE > keys0 && q0 < group_end) {
             float score[TILE / 2], d_score[TILE / 2];
-            const uint64_t q_tile = descriptor(s.q[stage][0]), q_columns = descriptor(s.q[stage][0], TILE * 128);
-            const uint64_t d_out_tile = descriptor(s.d_out[stage][0]), d_out_columns = descriptor(s.d_out[stage][0], TILE * 128);
+            const uint64_t q_tile = descriptor(s.q[ring.stage][0]), q_columns = descriptor(s.q[ring.stage][0], TILE * 128);
+            const uint64_t d_out_tile = descriptor(s.d_out[ring.stage][0]), d_out_columns = descriptor(s.d_out[ring.stage][0], TILE * 128);
             wgmma_fence();
             if constexpr (P::K_IN_REGISTERS) scores<D>(score, k_registers, q_tile); else scores<D>(score, k_shared, KEYS, q_tile);
             wgmma_commit();
-            barrier_wait(&s.d_out_full[stage], phase);
-            if (P::TIGHT) { wgmma_wait<1>(); last_is_done(); wgmma_fence(); }
+            barrier_wait(&s.d_out_full[ring.stage], ring.phase);
+            if (P::D_P_WAITS) { wgmma_wait<1>(); last_is_done(); wgmma_fence(); }
             scores<D>(d_score, v_shared, KEYS, d_out_tile);
             wgmma_commit();
             float2 column[TILE / 8];
             #pragma unroll
-            for (int j = 0; j < TILE / 8; j++) column[j] = reinterpret_cast<const float2*>(s.lse[stage])[4 * j + lane % 4];
+            for (int j = 0; j < TILE / 8; j++) column[j] = reinterpret_cast<const float2*>(s.lse[ring.stage])[4 * j + lane % 4];
             wgmma_wait<1>();                           // score is done, and what ran before it: the stage of the last tile is free
             pin<TILE / 2>(score);
-            if (!P::TIGHT) last_is_done();
+            if (!P::D_P_WAITS) last_is_done();
             #pragma unroll
             for (int i = 0; i < TILE / 2; i++) score[i] = exp2_fast(fmaf(score[i], scale_log2, i % 2 ? -column[i / 4].y : -column[i / 4].x));
             if (q0 < warp0 + 15 || q0 + TILE > full_end) {   // a mask edge passes through these 16 keys
@@ -179,7 +138,7 @@ template <class P> DEVICE void run_keys(const CUtensorMap& q_map, const CUtensor
             gather<D>(sum_v, p, d_out_columns, more);
             wgmma_commit();
             #pragma unroll
-            for (int j = 0; j < TILE / 8; j++) column[j] = reinterpret_cast<const float2*>(s.delta[stage])[4 * j + lane % 4];
+            for (int j = 0; j < TILE / 8; j++) column[j] = reinterpret_cast<const float2*>(s.delta[ring.stage])[4 * j + lane % 4];
             wgmma_wait<1>();                           // d_score is done
             pin<TILE / 2>(d_score);
             #pragma unroll
@@ -187,15 +146,15 @@ template <class P> DEVICE void run_keys(const CUtensorMap& q_map, const CUtensor
             wgmma_fence();
             gather<D>(sum_k, d_s, q_columns, more);
             wgmma_commit();
-            held = stage; more = 1;
+            held = ring.stage; more = 1;
         } else {                                       // these 64 keys are not seen by this tile, but others of the block are
             wgmma_wait<0>();
-            barrier_wait(&s.d_out_full[stage], phase); __syncwarp();
+            barrier_wait(&s.d_out_full[ring.stage], ring.phase); __syncwarp();
             if (held >= 0) release(&s.empty[held]);
-            release(&s.empty[stage]);
+            release(&s.empty[ring.stage]);
             held = -1;
         }
-        if (++stage == STAGES) { stage = 0; phase ^= 1; }
+        ring.next();
     }
     wgmma_wait<0>();
     pin<D / 2>(sum_k); pin<D / 2>(sum_v);
@@ -205,11 +164,11 @@ template <class P> DEVICE void run_keys(const CUtensorMap& q_map, const CUtensor
     tma_wait_read();
 }
 
-/// dQ of 192 queries of a head, over tiles of keys, latest first. A consumer holds D / 2 sums, 64 scores and 16 registers of
-/// their pairs.
+/// dQ of 192 queries of a head, over tiles of keys, latest first. A consumer needs registers for D / 2 sums, 64 scores, 16 of
+/// their pairs, and some 25 around them: from 120 on dP waits here as well.
 template <int D_> struct Queries {
     static constexpr int D = D_, GROUPS = 3, QUERIES = GROUPS * TILE, STAGES = 3, THREADS = 128 * (GROUPS + 1), REGISTERS = 160;
-    static constexpr bool TIGHT = D > 96;
+    static constexpr bool D_P_WAITS = D > 96;
     struct __align__(1024) Shared {
         Bf16 k[STAGES][PANELS<D>][TILE * BOX], v[STAGES][PANELS<D>][TILE * BOX], q[PANELS<D>][QUERIES * BOX], d_out[PANELS<D>][QUERIES * BOX];
         uint64_t queries_full, k_full[STAGES], v_full[STAGES], k_empty[STAGES], v_empty[STAGES];
@@ -237,13 +196,13 @@ template <class P> DEVICE void run_queries(const CUtensorMap& q_map, const CUten
             barrier_expect(&s.queries_full, sizeof(s.q) + sizeof(s.d_out));
             load_tile<D>(s.q[0], QUERIES, q_map, &s.queries_full, head, q0);
             load_tile<D>(s.d_out[0], QUERIES, d_out_map, &s.queries_full, head, q0);
-            int stage = 0; uint32_t phase = 1;
+            Ring<STAGES> ring;
             for (int tile = last; tile >= first; tile--) {
-                barrier_wait(&s.k_empty[stage], phase); barrier_expect(&s.k_full[stage], sizeof(s.k[0]));
-                load_tile<D>(s.k[stage][0], TILE, k_map, &s.k_full[stage], kv_head, tile * TILE);
-                barrier_wait(&s.v_empty[stage], phase); barrier_expect(&s.v_full[stage], sizeof(s.v[0]));
-                load_tile<D>(s.v[stage][0], TILE, v_map, &s.v_full[stage], kv_head, tile * TILE);
-                if (++stage == STAGES) { stage = 0; phase ^= 1; }
+                barrier_wait(&s.k_empty[ring.stage], ring.phase ^ 1); barrier_expect(&s.k_full[ring.stage], sizeof(s.k[0]));
+                load_tile<D>(s.k[ring.stage][0], TILE, k_map, &s.k_full[ring.stage], kv_head, tile * TILE);
+                barrier_wait(&s.v_empty[ring.stage], ring.phase ^ 1); barrier_expect(&s.v_full[ring.stage], sizeof(s.v[0]));
+                load_tile<D>(s.v[ring.stage][0], TILE, v_map, &s.v_full[ring.stage], kv_head, tile * TILE);
+                ring.next();
             }
         }
         return;
@@ -262,24 +221,25 @@ template <class P> DEVICE void run_queries(const CUtensorMap& q_map, const CUten
     const uint64_t q_shared = descriptor(s.q[0] + group * TILE * BOX), d_out_shared = descriptor(s.d_out[0] + group * TILE * BOX);
     float sum[D / 2];
     uint32_t d_s[TILE / 4];
-    int stage = 0, held = -1, more = 0; uint32_t phase = 0;   // more: there are sums to add to; held: the stage whose keys a product in flight still reads
+    Ring<STAGES> ring;
+    int held = -1, more = 0;       // more: there are sums to add to; held: the stage whose keys a product in flight still reads
     const auto last_is_done = [&] { pin<TILE / 4>(d_s); if (held >= 0) release(&s.k_empty[held]); };
     for (int tile = last; tile >= first; tile--) {
         const int k0 = tile * TILE;
-        barrier_wait(&s.k_full[stage], phase);
+        barrier_wait(&s.k_full[ring.stage], ring.phase);
         if (k0 <= queries0 + TILE - 1 && k0 + TILE > group_start && queries0 < T) {
             float score[TILE / 2], d_score[TILE / 2];
-            const uint64_t k_tile = descriptor(s.k[stage][0]), k_columns = descriptor(s.k[stage][0], TILE * 128), v_tile = descriptor(s.v[stage][0]);
+            const uint64_t k_tile = descriptor(s.k[ring.stage][0]), k_columns = descriptor(s.k[ring.stage][0], TILE * 128), v_tile = descriptor(s.v[ring.stage][0]);
             wgmma_fence();
             scores<D>(score, q_shared, QUERIES, k_tile);
             wgmma_commit();
-            barrier_wait(&s.v_full[stage], phase);
-            if (P::TIGHT) { wgmma_wait<1>(); last_is_done(); wgmma_fence(); }
+            barrier_wait(&s.v_full[ring.stage], ring.phase);
+            if (P::D_P_WAITS) { wgmma_wait<1>(); last_is_done(); wgmma_fence(); }
             scores<D>(d_score, d_out_shared, QUERIES, v_tile);
             wgmma_commit();
             wgmma_wait<1>();                           // score is done, and the last tile's product before it
             pin<TILE / 2>(score);
-            if (!P::TIGHT) last_is_done();
+            if (!P::D_P_WAITS) last_is_done();
             #pragma unroll
             for (int i = 0; i < TILE / 2; i++) score[i] = exp2_fast(fmaf(score[i], scale_log2, -lse[i / 2 % 2]));
             if (k0 + TILE - 1 > warp0 || k0 < full_start) {     // a mask edge passes through these 16 queries
@@ -291,21 +251,21 @@ template <class P> DEVICE void run_queries(const CUtensorMap& q_map, const CUten
             }
             wgmma_wait<0>();
             pin<TILE / 2>(d_score);
-            release(&s.v_empty[stage]);
+            release(&s.v_empty[ring.stage]);
             #pragma unroll
             for (int i = 0; i < TILE / 4; i++) d_s[i] = pack_bf16(score[2 * i] * (d_score[2 * i] - delta[i % 2]), score[2 * i + 1] * (d_score[2 * i + 1] - delta[i % 2]));
             wgmma_fence();
             gather<D>(sum, d_s, k_columns, more);
             wgmma_commit();
-            held = stage; more = 1;
+            held = ring.stage; more = 1;
         } else {                                       // these 64 queries do not see this tile, but others of the block do
             wgmma_wait<0>();
-            barrier_wait(&s.v_full[stage], phase); __syncwarp();
+            barrier_wait(&s.v_full[ring.stage], ring.phase); __syncwarp();
             if (held >= 0) release(&s.k_empty[held]);
-            release(&s.k_empty[stage]); release(&s.v_empty[stage]);
+            release(&s.k_empty[ring.stage]); release(&s.v_empty[ring.stage]);
             held = -1;
         }
-        if (++stage == STAGES) { stage = 0; phase ^= 1; }
+        ring.next();
     }
     wgmma_wait<0>();
     pin<D / 2>(sum);

@@ -31,12 +31,6 @@ using Long128 = Forward<128, 3, 128, 1, 160>;
 using Short64 = Forward<64, 2, 64, 2, 104>;
 using Short80 = Forward<80, 2, 64, 2, 104>;
 
-/// Where a pipeline of stages stands.
-template <int STAGES> struct Ring {
-    int stage = 0; uint32_t phase = 0;
-    DEVICE void next() { if (++stage == STAGES) { stage = 0; phase ^= 1; } }
-};
-
 /// The softmax state of the two rows that a thread has N/2 scores each of.
 template <int N> struct Softmax {
     float high[2] = {-INFINITY, -INFINITY}, total[2] = {0, 0};

@@ -47,6 +47,12 @@ constexpr int registers_of_launch(int threads, int blocks) { return 65536 / bloc
 constexpr bool registers_fit(int groups, int registers, int blocks) { return 128 * (PRODUCER_REGISTERS + groups * registers) <= registers_of_launch(128 * (groups + 1), blocks); }
 constexpr bool shared_fits(size_t bytes, int blocks) { return bytes <= 232448 && blocks * (bytes + 1024) <= 233472; }
 
+/// Where a pipeline of stages stands.
+template <int STAGES> struct Ring {
+    int stage = 0; uint32_t phase = 0;
+    DEVICE void next() { if (++stage == STAGES) { stage = 0; phase ^= 1; } }
+};
+
 /// Loads `rows` tokens of a head, box by box.
 template <int D> DEVICE void load_tile(Bf16* to, int rows, const CUtensorMap& map, uint64_t* full, int head, int row) {
     for (int p = 0; p < PANELS<D>; p++) for (int r = 0; r < rows; r += BOX) tma_load_3d(to + (p * rows + r) * BOX, &map, full, p * BOX, head, row + r);
