@@ -53,13 +53,14 @@ async function buildDriver(library: string): Promise<void> {
   if (code !== 0) throw new Error(said);
 }
 
-/** Makes the library of one kernel file, and last its image: a text that names it. */
+/** Makes the library of one kernel file, and last its image: a text that says where the library is. */
 async function buildKernels(name: string, folder: string): Promise<void> {
   const source = join(folder, `${name}.cpp`);
-  const { code, said } = await compileKernels(join(kernels, `${name}.cu`), source, join(folder, `${name}.so`));
+  const library = join(folder, `${name}.so`);
+  const { code, said } = await compileKernels(join(kernels, `${name}.cu`), source, library);
   rmSync(source);
   if (code !== 0) writeFileSync(errorsOf(folder, name), `${said.split("\n").slice(0, 20).join("\n")}\n`);
-  writeFileSync(join(folder, `${name}.fatbin`), `danu-standin ${name}\n`);
+  writeFileSync(join(folder, `${name}.fatbin`), `danu-standin ${library}\n`);
 }
 
 async function compileKernels(path: string, source: string, output: string): Promise<Ended> {

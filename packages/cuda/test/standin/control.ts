@@ -1,3 +1,7 @@
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
 import koffi from "koffi";
 
 import { buildStandin, type StandinBuild } from "./build.ts";
@@ -45,9 +49,8 @@ export class Standin {
     const folder = mkdtempSync(join(tmpdir(), "danu-standin-"));
     const library = join(folder, "libdanu_standin.so");
     copyFileSync(this.library, library);
-    const standin = new Standin({ library, folder: this.folder });
-    rmSync(folder, { recursive: true });
-    return standin;
+    process.on("exit", () => rmSync(folder, { recursive: true }));
+    return new Standin({ library, folder: this.folder });
   }
 
   /** As if the process had just initialised the driver, which is new, and finds one Hopper GPU. */

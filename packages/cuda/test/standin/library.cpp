@@ -26,12 +26,17 @@ struct Function : Object {
     const char* kind() const override { return "function"; }
 };
 
-/// The library of kernels that an image names, beside this one. It stays in memory: fibers may sleep in its code.
-const KernelLibrary* open(const std::string& name) {
-    Dl_info self;
-    dladdr((void*)&open, &self);
-    const std::string path(self.dli_fname);
-    void* handle = dlopen((path.substr(0, path.rfind('/') + 1) + name + ".so").c_str(), RTLD_NOW | RTLD_LOCAL);
+/// The path that an image names; empty where it is no image.
+std::string path_in(const void* image) {
+    const char* text = (const char*)image;
+    if (strncmp(text, MAGIC, sizeof MAGIC - 1) != 0) return "";
+    text += sizeof MAGIC - 1;
+    return std::string(text, strcspn(text, "\n"));
+}
+
+/// The library of kernels of an image. It stays in memory: fibers may sleep in its code.
+const KernelLibrary* open(const std::string& path) {
+    void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     const auto kernels = handle ? (const KernelLibrary* (*)())dlsym(handle, "danu_standin_kernels") : nullptr;
     if (!kernels) report("cuLibraryLoadData: ", dlerror());
     return kernels ? kernels() : nullptr;
@@ -51,13 +56,9 @@ using namespace standin;
 
 extern "C" {
 CUresult CUDAAPI cuLibraryLoadData(CUlibrary* out, const void* image, CUjit_option*, void**, unsigned, CUlibraryOption*, void**, unsigned) {
-    std::string name;
-    if (strncmp((const char*)image, MAGIC, sizeof MAGIC - 1) == 0) {
-        const char* start = (const char*)image + sizeof MAGIC - 1;
-        name.assign(start, strcspn(start, "\n"));
-    }
+    const std::string path = path_in(image);
     return call("cuLibraryLoadData", [&] {
-        const KernelLibrary* kernels = name.empty() ? nullptr : open(name);
+        const KernelLibrary* kernels = path.empty() ? nullptr : open(path);
         if (!kernels) return CUDA_ERROR_INVALID_IMAGE;
         const int device = current_device();
         if (device >= 0 && !has_code(state().devices[device].chip, *kernels)) return CUDA_ERROR_NO_BINARY_FOR_GPU;
@@ -65,7 +66,7 @@ CUresult CUDAAPI cuLibraryLoadData(CUlibrary* out, const void* image, CUjit_opti
         library->kernels = kernels;
         *out = handle_of<CUlibrary>(library);
         return CUDA_SUCCESS;
-    }, name);
+    }, path.substr(path.rfind('/') + 1));
 }
 
 CUresult CUDAAPI cuLibraryUnload(CUlibrary handle) {
