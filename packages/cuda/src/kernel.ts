@@ -37,7 +37,7 @@ export interface Kernel<S extends string = string> {
 }
 
 const sizes: Readonly<Record<keyof Types, readonly [bytes: number, alignment: number]>> = {
-  p: [8, 8], i: [4, 4], l: [8, 8], f: [4, 4], d: [8, 8], m: [128, 64],
+  p: [8, 8], i: [4, 4], l: [8, 8], f: [4, 4], d: [8, 8], m: [128, 128],
 };
 
 /** Describes a kernel. `signature` has a letter a parameter: p pointer, i int, l int64_t or size_t, f float, d double,

@@ -11,7 +11,7 @@ struct Map { uint8_t* base; uint64_t columns, rows, stride; uint32_t box_columns
 inline uint32_t swizzled(uint32_t a, int bytes) { return bytes == 128 ? a ^ ((a >> 3) & 0x70) : bytes == 64 ? a ^ ((a >> 3) & 0x30) : bytes == 32 ? a ^ ((a >> 3) & 0x10) : a; }
 }  // namespace twin
 
-struct alignas(64) CUtensorMap { uint64_t opaque[16]; };
+struct alignas(128) CUtensorMap { uint64_t opaque[16]; };
 static_assert(sizeof(twin::Map) <= sizeof(CUtensorMap));
 /// A tensor map of a row-major matrix with boxes of `box_columns` × `box_rows`.
 inline CUtensorMap tensor_map(const void* base, int element, uint64_t columns, uint64_t rows, uint32_t box_columns, uint32_t box_rows, int swizzle = 128) {
