@@ -1,9 +1,12 @@
 import { ropeOp } from "@danu/attention";
 import { adamwOp, addSquaresOp, clipScaleOp } from "@danu/optim";
-import { addIntoOp, linearOp, rmsNormGradOp, rmsNormOp, scaleIntoOp, swigluGradOp, swigluOp } from "@danu/tensor";
+import {
+  addIntoOp, linearCrossEntropyOp, linearOp, rmsNormGradOp, rmsNormOp, scaleIntoOp, swigluGradOp, swigluOp, tokenLossesGradOp, tokenLossesOp,
+} from "@danu/tensor";
 
 import type { CudaDevice } from "../device.ts";
 import { provideAttention } from "./attention.ts";
+import { linearCrossEntropy, tokenLosses, tokenLossesGrad } from "./cross-entropy.ts";
 import { isFused } from "./flat.ts";
 import { addSquares, clipScale } from "./gradient-norm.ts";
 import { isOperand, linearKernel } from "./matmul.ts";
@@ -20,6 +23,9 @@ export function provideFused(cuda: CudaDevice): void {
     .provide(rmsNormGradOp, rmsNormGrad, ([g, x]) => isFused(g, x) && g.dtype === x.dtype)
     .provide(swigluOp, swiglu, ([gate]) => isFused(gate))
     .provide(swigluGradOp, swigluGrad, ([g, gate]) => isFused(g, gate) && g.dtype === gate.dtype)
+    .provide(tokenLossesOp, tokenLosses, ([x]) => isFused(x))
+    .provide(tokenLossesGradOp, tokenLossesGrad, ([, x]) => isFused(x))
+    .provide(linearCrossEntropyOp, linearCrossEntropy, ([x]) => isFused(x))
     .provide(ropeOp, rope, ([x]) => isFused(x))
     .provide(adamwOp, adamw, ([, , , , , copy]) => copy === null || copy.dtype === "bf16")
     .provide(addIntoOp, addInto, ([target, source]) => isFused(target, source))

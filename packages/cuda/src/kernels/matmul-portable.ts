@@ -24,6 +24,8 @@ export interface Product {
   readonly transposeA: boolean;
   readonly transposeB: boolean;
   readonly count: number;
+  /** Elements from one row of a, as it is stored, to the next; those of a dense matrix where left out. */
+  readonly rowStepA?: number;
   /** Matrices of a and of b from one product to the next; 0 for the same one again. */
   readonly steps: readonly [a: number, b: number];
 }
@@ -61,7 +63,7 @@ export function multiplyPortable(cuda: CudaDevice, product: Product): void {
   const { y, residual, dtype, result, M, N, K, count } = product;
   if (M * N * count === 0) return;
   // A single row or column lies in memory as its transposed does.
-  const transposeA = product.transposeA && M > 1;
+  const transposeA = isTransposedA(product);
   const transposeB = product.transposeB || N === 1;
   if (M <= MOST_FEW_ROWS && !transposeA && transposeB) {
     const grid = [Math.ceil(N / FEW_ROWS_LINES) * count] as const;
@@ -80,10 +82,14 @@ export function multiplyPortable(cuda: CudaDevice, product: Product): void {
   });
 }
 
+function isTransposedA({ transposeA, M, rowStepA }: Product): boolean {
+  return transposeA && (M > 1 || rowStepA !== undefined);
+}
+
 function argumentsOf(product: Product, y: Handle, residual: Handle, parts: number, result: Operand): ArgumentsOf<Signature> {
-  const { a, b, M, N, K, transposeA, transposeB, steps, dtype } = product;
+  const { a, b, M, N, K, transposeB, steps, dtype, rowStepA = isTransposedA(product) ? M : K } = product;
   return [
     y, a, b, residual, 0, 0, steps[0] * M * K, steps[1] * K * N, parts * M * N,
-    M, N, K, transposeA && M > 1 ? M : K, transposeB || N === 1 ? K : N, N, parts, Number(result !== dtype), 1,
+    M, N, K, rowStepA, transposeB || N === 1 ? K : N, N, parts, Number(result !== dtype), 1,
   ];
 }
