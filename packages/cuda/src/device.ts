@@ -48,6 +48,8 @@ export class CudaDevice extends Device {
   readonly #downloads: Downloads;
   /** Sizes of what is allocated. */
   readonly #sizes = new Map<Handle, number>();
+  /** Events of those who wait for work. */
+  readonly #waiting = new Set<number>();
   readonly #recent: string[] = [];
   readonly #waitAfterLaunch: boolean;
   #state: "open" | "failed" | "closed" = "open";
@@ -134,12 +136,14 @@ export class CudaDevice extends Device {
     this.#use();
     const { functions } = this.#driver;
     const done = this.#driver.handle("cuEventCreate", (out) => functions.EventCreate(out, EVENT_WITHOUT_TIME));
+    this.#waiting.add(done);
     this.#check("cuEventRecord", functions.EventRecord(done, this.#stream));
     // Short work is done within a few turns of the event loop; longer work is worth a timer's millisecond.
     for (let turn = 0; this.#state === "open"; turn++) {
       this.#context.use();
       const status = functions.EventQuery(done);
       if (status !== NOT_READY) {
+        this.#waiting.delete(done);
         functions.EventDestroy_v2(done);
         return this.#check("a kernel", status);
       }
@@ -231,6 +235,7 @@ export class CudaDevice extends Device {
     for (const handle of this.#sizes.keys()) functions.MemFreeAsync(handle, this.#stream);
     this.#sizes.clear();
     functions.StreamSynchronize(this.#stream);
+    for (const event of this.#waiting) functions.EventDestroy_v2(event);
     this.#uploads.free();
     this.#downloads.free();
     this.#modules.free();

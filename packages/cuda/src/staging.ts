@@ -78,6 +78,7 @@ export const EVENT_WITHOUT_TIME = 2;
 export class Downloads {
   readonly #driver: Driver;
   readonly #kept: Pinned[] = [];
+  readonly #taken = new Set<Pinned>();
 
   constructor(driver: Driver) {
     this.#driver = driver;
@@ -86,16 +87,19 @@ export class Downloads {
   /** Memory of at least this many bytes. */
   take(bytes: number): Pinned {
     const fits = this.#kept.findIndex(({ view }) => view.byteLength >= bytes);
-    if (fits >= 0) return this.#kept.splice(fits, 1)[0]!;
-    return pin(this.#driver, Math.max(4096, 2 ** Math.ceil(Math.log2(bytes))));
+    const pinned = fits >= 0 ? this.#kept.splice(fits, 1)[0]! : pin(this.#driver, Math.max(4096, 2 ** Math.ceil(Math.log2(bytes))));
+    this.#taken.add(pinned);
+    return pinned;
   }
 
   give(pinned: Pinned): void {
+    this.#taken.delete(pinned);
     if (this.#kept.length < 4 && pinned.view.byteLength <= HALF_BYTES) this.#kept.push(pinned);
     else this.#driver.functions.MemFreeHost(pinned.address);
   }
 
   free(): void {
-    for (const { address } of this.#kept.splice(0)) this.#driver.functions.MemFreeHost(address);
+    for (const { address } of [...this.#kept.splice(0), ...this.#taken]) this.#driver.functions.MemFreeHost(address);
+    this.#taken.clear();
   }
 }

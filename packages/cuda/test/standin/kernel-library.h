@@ -22,7 +22,7 @@ struct KernelLibrary {
     const Kernel* kernels; int count;
     /// Whether the kernels use what only Hopper has.
     bool hopper;
-    /// Stops the kernel that runs, from wherever a signal handler has led it.
+    /// Stops the kernel that runs, from wherever a signal handler has led one of its threads. Returns where none of them runs.
     void (*stop)(const char* why);
 };
 }  // namespace standin

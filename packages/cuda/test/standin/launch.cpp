@@ -1,5 +1,6 @@
 #include "launch.h"
 
+#include <setjmp.h>
 #include <signal.h>
 #include <string.h>
 #include <ucontext.h>
@@ -26,17 +27,19 @@ Arguments::Arguments(const Kernel& kernel, void* const* values) {
 }
 
 namespace {
-// The kernel that runs. A signal of its code is led to `stop_here`, which leaves through the twin's scheduler.
-struct Running { const KernelLibrary* library = nullptr; char message[256]; uintptr_t address; int signal; };
+// The kernel that runs. A signal of its code is led to `stop_here`, which leaves through the twin's scheduler, or past it
+// where the scheduler itself was at work, landing a copy.
+struct Running { const KernelLibrary* library = nullptr; char message[256]; uintptr_t address; int signal; sigjmp_buf outside; };
 Running running;
 alignas(64) char stop_stack[64 << 10];
 alignas(64) char signal_stack[64 << 10];
 constexpr int SIGNALS[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 
 [[noreturn]] void stop_here() {
-    if (running.signal == SIGSEGV || running.signal == SIGBUS) running.library->stop(("illegal " + place(running.address)).c_str());
-    else running.library->stop(running.signal == SIGFPE ? "division by zero" : "illegal instruction");
-    abort();
+    const std::string why = running.signal == SIGFPE ? "division by zero" : running.signal == SIGILL ? "illegal instruction" : "illegal " + place(running.address);
+    snprintf(running.message, sizeof running.message, "%s", why.c_str());
+    running.library->stop(running.message);
+    siglongjmp(running.outside, 1);
 }
 
 void on_signal(int signal, siginfo_t* info, void* context) {
@@ -94,11 +97,12 @@ bool pointers_hold(int device, const Kernel& kernel, const Arguments& arguments)
 
 CUresult run_kernel(int device, const KernelLibrary& library, const Kernel& kernel, const Shape& shape, const Arguments& arguments) {
     if (!pointers_hold(device, kernel, arguments)) return CUDA_ERROR_ILLEGAL_ADDRESS;
-    running = {&library};
-    bool done;
+    running.library = &library;
+    running.signal = 0;
+    bool done = false;
     {
         const Handlers handlers;
-        done = kernel.run(shape, arguments.list(), running.message, sizeof running.message);
+        if (sigsetjmp(running.outside, 1) == 0) done = kernel.run(shape, arguments.list(), running.message, sizeof running.message);
     }
     const bool inside = fences_hold(std::string("kernel ") + kernel.name);
     if (!done) report("kernel ", kernel.name, ": ", running.message);

@@ -151,7 +151,7 @@ CUresult CUDAAPI cuLaunchKernel(CUfunction handle, unsigned x, unsigned y, unsig
         const Kernel& kernel = *function->kernel;
         const auto refuse = [&](auto... why) { report("kernel ", kernel.name, ": ", why...); return CUDA_ERROR_INVALID_VALUE; };
         if (x == 0 || y == 0 || z == 0 || x > 0x7FFFFFFF || y > 65535 || z > 65535) return refuse("a grid of ", x, " x ", y, " x ", z);
-        if (threads_y != 1 || threads_z != 1 || threads == 0 || threads % 32 != 0) return refuse("a block of ", threads, " x ", threads_y, " x ", threads_z, ", where whole warps along x are expected");
+        if (threads_y != 1 || threads_z != 1 || threads == 0) return refuse("a block of ", threads, " x ", threads_y, " x ", threads_z, ", where threads along x are expected");
         if ((int)threads > kernel.threads) return refuse("a block of ", threads, ", bounded to ", kernel.threads);
         if (kernel.cluster < 1 || x % kernel.cluster != 0) return refuse("a grid of ", x, " for clusters of ", kernel.cluster);
         if ((int)shared_bytes > function->shared_limit) return refuse(shared_bytes, " bytes of shared memory, allowed are ", function->shared_limit);
