@@ -158,9 +158,8 @@ template <class P> DEVICE void run_keys(const CUtensorMap& q_map, const CUtensor
     }
     wgmma_wait<0>();
     pin<D / 2>(sum_k); pin<D / 2>(sum_v);
-    group_sync(1 + group, 128);
-    store_rows<D>(own_k, KEYS, sum_k, {shape.scale, shape.scale}, d_k_map, kv_head, keys0, 1 + group);
-    store_rows<D>(own_v, KEYS, sum_v, {1, 1}, d_v_map, kv_head, keys0, 1 + group);
+    store_rows<D>(own_k, KEYS, sum_k, {shape.scale, shape.scale}, d_k_map, kv_head, keys0, group);
+    store_rows<D>(own_v, KEYS, sum_v, {1, 1}, d_v_map, kv_head, keys0, group);
     tma_wait_read();
 }
 
@@ -269,8 +268,7 @@ template <class P> DEVICE void run_queries(const CUtensorMap& q_map, const CUten
     }
     wgmma_wait<0>();
     pin<D / 2>(sum);
-    group_sync(1 + group, 128);
-    store_rows<D>(s.q[0] + group * TILE * BOX, QUERIES, sum, {shape.scale, shape.scale}, d_q_map, head, queries0, 1 + group);
+    store_rows<D>(s.q[0] + group * TILE * BOX, QUERIES, sum, {shape.scale, shape.scale}, d_q_map, head, queries0, group);
     tma_wait_read();
 }
 }  // namespace attention_backward

@@ -143,8 +143,7 @@ template <class F> DEVICE void run(const CUtensorMap& q_map, const CUtensorMap& 
         ring.next();
     }
     softmax.finish();
-    group_sync(8 + group, 128);
-    store_rows<D>(s.q[0] + group * BOX * BOX, QUERIES, o, {1.f / softmax.total[0], 1.f / softmax.total[1]}, out_map, head, group0, 8 + group);     // a query sees at least itself
+    store_rows<D>(s.q[0] + group * BOX * BOX, QUERIES, o, {1.f / softmax.total[0], 1.f / softmax.total[1]}, out_map, head, group0, group);     // a query sees at least itself
     #pragma unroll
     for (int h = 0; h < 2; h++) if (lane % 4 == 0 && row + 8 * h < T) lse[shape.lse_at(head, row + 8 * h)] = softmax.high[h] * softmax.scale * 0.6931471805599453f + logf(softmax.total[h]);
     tma_wait_read();

@@ -64,10 +64,12 @@ DEVICE uint64_t columns(uint64_t tile, int rows, int k) { return tile + k / 4 * 
 /// The 16 bytes of columns 8·piece … 8·piece + 7 of a row.
 DEVICE Bf16* piece_at(Bf16* tile, int rows, int row, int piece) { return tile + (piece / 8 * rows + row) * BOX + ((piece % 8) ^ (row % 8)) * 8; }
 
-/// Writes a warpgroup's d[64, D], each row times its factor, by way of its 64 rows of a tile, which nothing reads any more:
-/// memory sees whole lines, and the copy engine leaves out rows past the last token and columns past D.
-template <int D> DEVICE void store_rows(Bf16* tile, int rows, const float* d, const float (&factor)[2], const CUtensorMap& map, int head, int row, int barrier) {
+/// Writes a warpgroup's d[64, D], each row times its factor, by way of its own 64 rows of a tile, which only itself has read:
+/// memory sees whole lines, and the copy engine leaves out rows past the last token and columns past D. Before the block
+/// ends comes a tma_wait_read.
+template <int D> DEVICE void store_rows(Bf16* tile, int rows, const float* d, const float (&factor)[2], const CUtensorMap& map, int head, int row, int group) {
     const int lane = threadIdx.x % 32, warp = threadIdx.x % 128 / 32;
+    group_sync(1 + group, 128);
     #pragma unroll
     for (int j = 0; j < STEPS<D>; j++) {
         const float* v = d + 8 * j;
@@ -76,7 +78,7 @@ template <int D> DEVICE void store_rows(Bf16* tile, int rows, const float* d, co
                   whole ? pack_bf16(v[4] * factor[0], v[5] * factor[0]) : 0, whole ? pack_bf16(v[6] * factor[1], v[7] * factor[1]) : 0);
     }
     async_fence();
-    group_sync(barrier, 128);
+    group_sync(1 + group, 128);
     if (threadIdx.x % 128 == 0) {
         #pragma unroll
         for (int p = 0; p < PANELS<D>; p++) tma_store_3d(&map, tile + p * rows * BOX, p * BOX, head, row);
