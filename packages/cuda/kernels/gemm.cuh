@@ -8,8 +8,9 @@
 
 /// The operand that the two blocks of a cluster have in common; none for no clusters.
 enum class Share { none, a, b };
-/// bf16 overwrites D; f32_add adds to it (gradients of weights over micro-batches), one rounding an element.
-enum class Output { bf16, f32_add };
+/// bf16 and f32 overwrite D, bf16_residual with the sum of product and residual; f32_add adds to it (gradients of weights over
+/// micro-batches), one rounding an element.
+enum class Output { bf16, bf16_residual, f32, f32_add };
 
 /// What a kernel is made for. `PROMOTE`: sums of 128 k are added to f32 registers, because the fp8 tensor core keeps
 /// about 14 bits of a sum (DeepSeek-V3 §3.3.2); else they stay in the tensor core.
@@ -26,22 +27,24 @@ struct Gemm {
     static constexpr int ROW = 128, BK = ROW / sizeof(A);              // bytes and elements of k in a stage
     static constexpr int WAVES = BM / (64 * CONSUMERS);                // products of 64 rows that a consumer owns
     static constexpr int A_BYTES = BM * ROW, B_BYTES = BN * ROW;
-    static constexpr int BOX = OUTPUT == Output::bf16 ? 64 : 32;       // columns in a 128-byte row of D
+    static constexpr bool RESIDUAL = OUTPUT == Output::bf16_residual, WIDE = OUTPUT == Output::f32 || OUTPUT == Output::f32_add;
+    static constexpr int BOX = WIDE ? 32 : 64;                         // columns in a 128-byte row of D
     static constexpr int CHUNK = 2 * BOX, CHUNK_BYTES = 64 * 2 * ROW;  // D leaves in chunks of 64 rows × 2 boxes
     static constexpr int BUFFERS = STAGES * (A_BYTES + B_BYTES) + 4 * CHUNK_BYTES < 232448 - 1024 ? 2 : 1;
     static_assert(128 * (40 + CONSUMERS * 232) <= 65536 / THREADS / 8 * 8 * THREADS, "registers of the launch");
     static_assert(sizeof(A) == sizeof(B) && WAVES * BN <= 256, "128 sums a thread");
     static_assert(!PROMOTE || BN == 128, "promotion keeps 64 more");
+    static_assert(!RESIDUAL || BUFFERS * CHUNK == WAVES * BN, "the residual of a whole tile waits where D is staged");
     struct __align__(1024) Shared {
         uint8_t a[STAGES][A_BYTES], b[STAGES][B_BYTES], d[CONSUMERS][BUFFERS][CHUNK_BYTES];
-        uint64_t full[STAGES], empty[STAGES];
+        uint64_t full[STAGES], empty[STAGES], residual[CONSUMERS];
     };
     static_assert(sizeof(Shared) <= 232448, "one block a multiprocessor");
 };
 
 /// One product. Boxes of the maps: A and B K-major 128 bytes × the rows that one block fetches, MN-major 64 × 64 elements;
 /// D `Gemm::BOX` × 64. The scales lie in device memory; null for 1. M, N and K are free: boxes end with the tensors.
-struct Problem { CUtensorMap a, b, d; const float *scale_a, *scale_b; int M, N, K; };
+struct alignas(128) Problem { CUtensorMap a, b, d; const float *scale_a, *scale_b; int M, N, K; };
 /// Products that one launch works through, so that the gradients of all weights of a layer fill the last wave together.
 template <int COUNT> struct Problems { Problem at[COUNT]; };
 
@@ -95,16 +98,22 @@ template <class G> DEVICE void multiply(float* sum, const uint8_t* a, const uint
     }
 }
 
-/// Writes 64 rows × two boxes of sums in the layout that the copy engine stores: rows of 128 bytes, swizzled.
+/// Writes 64 rows × two boxes of sums in the layout that the copy engine stores: rows of 128 bytes, swizzled. Where D has a
+/// residual, that of these elements lies there already.
 template <Output OUTPUT> DEVICE void stage_chunk(uint8_t* to, const float* sum, float scale) {
     const int lane = threadIdx.x % 32, warp = threadIdx.x % 128 / 32;
-    if constexpr (OUTPUT == Output::bf16) {
+    if constexpr (OUTPUT == Output::bf16 || OUTPUT == Output::bf16_residual) {
         #pragma unroll
         for (int j = 0; j < 8; j++) {   // 16 columns at a time
             const float* v = sum + 8 * j;
             const int row = warp * 16 + lane % 16, panel = j / 4, piece = j % 4 * 2 + lane / 16;
-            stmatrix4(to + panel * 64 * 128 + row * 128 + (piece ^ row % 8) * 16, pack_bf16(v[0] * scale, v[1] * scale), pack_bf16(v[2] * scale, v[3] * scale),
-                      pack_bf16(v[4] * scale, v[5] * scale), pack_bf16(v[6] * scale, v[7] * scale));
+            uint8_t* at = to + panel * 64 * 128 + row * 128 + (piece ^ row % 8) * 16;
+            uint32_t pair[4] = {};
+            if constexpr (OUTPUT == Output::bf16_residual) ldmatrix4(pair, at);
+            #pragma unroll
+            for (int i = 0; i < 4; i++)
+                pair[i] = pack_bf16(fmaf(v[2 * i], scale, __uint_as_float(pair[i] << 16)), fmaf(v[2 * i + 1], scale, __uint_as_float(pair[i] & 0xFFFF0000u)));
+            stmatrix4(at, pair[0], pair[1], pair[2], pair[3]);
         }
     } else {
         #pragma unroll
@@ -127,9 +136,10 @@ template <class G, int COUNT> DEVICE void produce(typename G::Shared& s, Tiles<G
     }
 }
 
-template <class G, int COUNT> DEVICE void consume(typename G::Shared& s, Tiles<G, COUNT> tiles, int group) {
+template <class G, int COUNT> DEVICE void consume(typename G::Shared& s, Tiles<G, COUNT> tiles, const CUtensorMap* residual, int group) {
+    constexpr int CHUNKS = G::BN / G::CHUNK;
     const int thread = threadIdx.x % 128;
-    Tile tile; int stage = 0, chunks = 0; uint32_t phase = 0;
+    Tile tile; int stage = 0, chunks = 0; uint32_t phase = 0, residual_phase = 0;
     // A stage is free when the consumers of every block that it is shared with have read it.
     const auto release = [&](int st) {
         if constexpr (G::CLUSTER == 1) { if (thread == 0) barrier_arrive(&s.empty[st]); }
@@ -138,6 +148,13 @@ template <class G, int COUNT> DEVICE void consume(typename G::Shared& s, Tiles<G
     while (tiles.take(tile)) {
         const int k_blocks = (tile.problem->K + G::BK - 1) / G::BK;
         const float scale = tile.problem->scale_a ? *tile.problem->scale_a * *tile.problem->scale_b : 1.f;
+        if constexpr (G::RESIDUAL) if (thread == 0) {      // on its way while the products run
+            tma_wait_read<0>();
+            barrier_expect(&s.residual[group], G::BUFFERS * G::CHUNK_BYTES);
+            #pragma unroll
+            for (int box = 0; box < 2 * G::BUFFERS; box++)
+                tma_load(s.d[group][box / 2] + box % 2 * 64 * 128, residual, &s.residual[group], tile.column + box / 2 % CHUNKS * G::CHUNK + box % 2 * G::BOX, tile.row + box / 2 / CHUNKS * 128 + group * 64);
+        }
         float sum[G::WAVES * G::BN / 2];
         if constexpr (G::PROMOTE) {
             float part[G::BN / 2];
@@ -176,12 +193,14 @@ template <class G, int COUNT> DEVICE void consume(typename G::Shared& s, Tiles<G
             release(last);
             pin<G::WAVES * G::BN / 2>(sum);
         }
-        constexpr int CHUNKS = G::BN / G::CHUNK;
+        if constexpr (G::RESIDUAL) { barrier_wait(&s.residual[group], residual_phase); residual_phase ^= 1; }
         #pragma unroll
         for (int c = 0; c < G::WAVES * CHUNKS; c++) {
             uint8_t* to = s.d[group][chunks++ % G::BUFFERS];
-            if (thread == 0) tma_wait_read<G::BUFFERS - 1>();
-            group_sync(1 + group, 128);
+            if constexpr (!G::RESIDUAL) {
+                if (thread == 0) tma_wait_read<G::BUFFERS - 1>();
+                group_sync(1 + group, 128);
+            }
             stage_chunk<G::OUTPUT>(to, sum + c * G::CHUNK / 2, scale);
             async_fence();
             group_sync(1 + group, 128);
@@ -190,7 +209,7 @@ template <class G, int COUNT> DEVICE void consume(typename G::Shared& s, Tiles<G
                 #pragma unroll
                 for (int box = 0; box < 2; box++) {
                     const uint8_t* from = to + box * 64 * 128;
-                    if constexpr (G::OUTPUT == Output::bf16) tma_store(&tile.problem->d, from, x + box * G::BOX, y); else tma_add(&tile.problem->d, from, x + box * G::BOX, y);
+                    if constexpr (G::OUTPUT == Output::f32_add) tma_add(&tile.problem->d, from, x + box * G::BOX, y); else tma_store(&tile.problem->d, from, x + box * G::BOX, y);
                 }
                 tma_commit();
             }
@@ -199,12 +218,13 @@ template <class G, int COUNT> DEVICE void consume(typename G::Shared& s, Tiles<G
     if (thread == 0) tma_wait();
 }
 
-template <class G, int COUNT> __global__ void __launch_bounds__(G::THREADS, 1) __cluster_dims__(G::CLUSTER, 1, 1)
-gemm_kernel(const __grid_constant__ Problems<COUNT> problems) {
+/// `residual`: the map of R [M, N] in bf16, boxes and all like that of D, which may be the same memory; null where D has none.
+template <class G, int COUNT> DEVICE void gemm(const Problems<COUNT>& problems, const CUtensorMap* residual = nullptr) {
     auto& s = *reinterpret_cast<typename G::Shared*>(shared_memory());
     const int group = __shfl_sync(~0u, threadIdx.x / 128, 0);
     if (threadIdx.x == 0) {
         for (int i = 0; i < G::STAGES; i++) { barrier_init(&s.full[i], 1); barrier_init(&s.empty[i], G::CONSUMERS * G::CLUSTER); }
+        for (int i = 0; i < G::CONSUMERS; i++) barrier_init(&s.residual[i], 1);
         barrier_init_fence();
     }
     cluster_sync();
@@ -215,7 +235,9 @@ gemm_kernel(const __grid_constant__ Problems<COUNT> problems) {
         __syncwarp();
     } else {
         registers_grow<232>();
-        consume<G, COUNT>(s, tiles, group);
+        consume<G, COUNT>(s, tiles, residual, group);
     }
     cluster_sync();     // a block may still arrive on the barriers of the other
 }
+template <class G, int COUNT> __global__ void __launch_bounds__(G::THREADS, 1) __cluster_dims__(G::CLUSTER, 1, 1)
+gemm_kernel(const __grid_constant__ Problems<COUNT> problems) { gemm<G, COUNT>(problems); }

@@ -1,5 +1,6 @@
-// The unmodified GEMM kernels on the CPU twin against plain loops.
-#include "../../kernels/gemm.cuh"
+// The unmodified products for Hopper on the CPU twin against plain loops, element by element: what rounding of the sums and of
+// the result explains, and no more.
+#include "../../kernels/gemm.cu"
 
 #include <chrono>
 #include <random>
@@ -18,40 +19,68 @@ template <class T> CUtensorMap operand_map(const std::vector<T>& x, Major major,
     return major == K_MAJOR ? tensor_map(x.data(), sizeof(T), K, rows, 128 / sizeof(T), box_rows) : tensor_map(x.data(), sizeof(T), rows, K, 64, 64);
 }
 
-template <class G> void check(const char* name, int M, int N, int K) {
-    using Element = std::conditional_t<G::OUTPUT == Output::bf16, __nv_bfloat16, float>;
-    const auto start = std::chrono::steady_clock::now();
-    const auto a = normal<typename G::A>((size_t)M * K); const auto b = normal<typename G::B>((size_t)N * K);
-    std::vector<Element> d((size_t)M * N, Element(G::OUTPUT == Output::bf16 ? NAN : 1.f));
-    const float scale_a = 0.5f, scale_b = 0.25f;
-    const auto am = operand_map(a, G::A_MAJOR, M, K, G::BM / G::A_PARTS), bm = operand_map(b, G::B_MAJOR, N, K, G::BN / G::B_PARTS);
-    const auto dm = tensor_map(d.data(), sizeof(Element), N, M, G::BOX, 64);
-    const Problems<1> problems{{{am, bm, dm, &scale_a, &scale_b, M, N, K}}};
-    twin::launch({2 * G::CLUSTER, 1, 1}, G::THREADS, G::CLUSTER, sizeof(typename G::Shared), [&] { gemm_kernel<G, 1>(problems); });
-    double xy = 0, norms = 0;
-    for (int m = 0; m < M; m++) for (int n = 0; n < N; n++) {
-        double sum = 0; for (int k = 0; k < K; k++) sum += (double)at(a, G::A_MAJOR, M, K, m, k) * at(b, G::B_MAJOR, N, K, n, k);
-        const double want = sum * scale_a * scale_b, got = (double)float(d[(size_t)m * N + n]) - (G::OUTPUT == Output::bf16 ? 0 : 1);
-        xy += want * got; norms += want * want + got * got;
+/// One product with all that a kernel reads and writes.
+template <class G> struct Case {
+    using A = typename G::A; using B = typename G::B; using D = std::conditional_t<G::WIDE, float, __nv_bfloat16>;
+    static constexpr int GUARD = 64;
+    int M, N, K; std::vector<A> a; std::vector<B> b; std::vector<D> before, residual, d; const float scales[2] = {0.5f, 0.25f};
+    Case(int M, int N, int K) : M(M), N(N), K(K), a(normal<A>((size_t)M * K)), b(normal<B>((size_t)N * K)), residual(normal<D>((size_t)M * N)) {
+        before = G::OUTPUT == Output::f32_add ? residual : std::vector<D>(residual.size(), D(NAN));
+        before.insert(before.end(), GUARD, D(NAN)); d = before;
     }
-    const double difference = 1 - 2 * xy / norms; const bool ok = difference < 1e-5;
-    if (!ok) failures++;
-    printf("%-46s %4d x %4d x %4d  difference %8.1e  %s  %.1f s\n", name, M, N, K, difference, ok ? "ok" : "WRONG",
-           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    CUtensorMap map(const std::vector<D>& x) const { return tensor_map(x.data(), sizeof(D), N, M, G::BOX, 64); }
+    Problem problem() const {
+        return {operand_map(a, G::A_MAJOR, M, K, G::BM / G::A_PARTS), operand_map(b, G::B_MAJOR, N, K, G::BN / G::B_PARTS), map(d), scales, scales + 1, M, N, K};
+    }
+    /// Elements that are wrong, and how near the others come to their bound.
+    long wrong(double& worst) const {
+        long count = memcmp(&d[(size_t)M * N], &before[(size_t)M * N], GUARD * sizeof(D)) ? 1 : 0;
+        for (int m = 0; m < M; m++) for (int n = 0; n < N; n++) {
+            const size_t i = (size_t)m * N + n; double sum = 0, size = 0;
+            for (int k = 0; k < K; k++) { const double x = (double)at(a, G::A_MAJOR, M, K, m, k) * at(b, G::B_MAJOR, N, K, n, k); sum += x; size += fabs(x); }
+            const double f = scales[0] * scales[1], added = G::RESIDUAL || G::OUTPUT == Output::f32_add ? (double)float(residual[i]) : 0, want = sum * f + added;
+            const double bound = fabs(want) * (G::WIDE ? 0x1p-23 : 0x1p-8) + (K + 3) * 0x1p-24 * size * f + 0x1p-23 * fabs(added), error = fabs((double)float(d[i]) - want);
+            if (!(error <= bound)) count++; else worst = std::max(worst, error / bound);
+        }
+        return count;
+    }
+};
+/// Runs a kernel over COUNT products, two pairs of blocks for all of their tiles; twice, for the same bits.
+template <class G, int COUNT, class F> void check(const char* name, F kernel, const int (&shapes)[COUNT][3]) {
+    const auto start = std::chrono::steady_clock::now();
+    std::vector<Case<G>> cases; cases.reserve(COUNT); Problems<COUNT> problems;
+    for (int i = 0; i < COUNT; i++) { cases.emplace_back(shapes[i][0], shapes[i][1], shapes[i][2]); problems.at[i] = cases[i].problem(); }
+    const CUtensorMap residual = cases[0].map(cases[0].residual);
+    const auto run = [&] { twin::launch({2 * G::CLUSTER, 1, 1}, G::THREADS, G::CLUSTER, sizeof(typename G::Shared), [&] { if constexpr (G::RESIDUAL) kernel(problems, residual); else kernel(problems); }); };
+    run();
+    std::vector<std::vector<typename Case<G>::D>> first; for (auto& c : cases) { first.push_back(c.d); std::copy(c.before.begin(), c.before.end(), c.d.begin()); }
+    run();
+    long wrong = 0; double worst = 0; bool repeats = true;
+    for (int i = 0; i < COUNT; i++) { wrong += cases[i].wrong(worst); repeats &= memcmp(first[i].data(), cases[i].d.data(), first[i].size() * sizeof first[i][0]) == 0; }
+    if (wrong || !repeats) failures++;
+    printf("%-46s %4d x %4d x %4d  worst %.2f of its bound, %ld elements wrong%s  %s  %.1f s\n", name, shapes[0][0], shapes[0][1], shapes[0][2], worst, wrong, repeats ? "" : ", repeat differs",
+           wrong || !repeats ? "WRONG" : "ok", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    fflush(stdout);
 }
-#define CASE(M, N, K, ...) check<Gemm<__VA_ARGS__>>(#__VA_ARGS__, M, N, K)
+#define ENTRY(M, N, K, KERNEL, ...) check<__VA_ARGS__, 1>(#KERNEL, KERNEL, {{M, N, K}})
+#define VARIANT(M, N, K, ...) check<Gemm<__VA_ARGS__>, 1>(#__VA_ARGS__, gemm_kernel<Gemm<__VA_ARGS__>, 1>, {{M, N, K}})
 
 int main() {
-    using E4 = __nv_fp8_e4m3; using E5 = __nv_fp8_e5m2; using H = __nv_bfloat16;
-    CASE(512, 512, 384, E4, E4, 256, 128, 3, Share::b, true, Output::bf16);
-    CASE(512, 512, 384, E4, E4, 256, 128, 4, Share::a, true, Output::bf16);
-    CASE(256, 768, 384, E4, E4, 256, 128, 4, Share::a, false, Output::bf16);
-    CASE(256, 512, 384, E4, E4, 128, 256, 4, Share::b, false, Output::bf16);
-    CASE(256, 256, 640, E5, E4, 256, 128, 4, Share::none, true, Output::f32_add);
-    CASE(256, 256, 320, H, H, 128, 256, 4, Share::b, false, Output::bf16);
-    CASE(256, 256, 320, H, H, 128, 256, 4, Share::b, false, Output::bf16, K_MAJOR, MN_MAJOR);
-    CASE(256, 256, 320, H, H, 256, 128, 4, Share::a, false, Output::f32_add, MN_MAJOR, MN_MAJOR);
-    CASE(200, 136, 208, H, H, 128, 256, 4, Share::b, false, Output::bf16);
-    CASE(264, 328, 272, E4, E4, 256, 128, 3, Share::a, true, Output::bf16);
+    using namespace products; using E4 = E4m3; using E5 = E5m2; using H = Bf16;
+    ENTRY(328, 520, 400, gemm_fp8_forward, Forward<E4, Output::bf16>);
+    ENTRY(328, 520, 400, gemm_fp8_forward_residual, Forward<E4, Output::bf16_residual>);
+    ENTRY(264, 328, 272, gemm_fp8_input_gradient, Fp8Gradient<Output::bf16>);
+    ENTRY(264, 324, 656, gemm_fp8_weight_gradient, Fp8Gradient<Output::f32_add>);
+    check<Fp8Gradient<Output::f32_add>, 4>("gemm_fp8_weight_gradients", gemm_fp8_weight_gradients, {{264, 128, 144}, {72, 300, 144}, {256, 256, 128}, {8, 4, 16}});
+    ENTRY(200, 136, 208, gemm_bf16_forward, Forward<H, Output::bf16>);
+    ENTRY(264, 776, 72, gemm_bf16_forward_residual, Forward<H, Output::bf16_residual>);
+    ENTRY(264, 268, 72, gemm_bf16_forward_f32, Forward<H, Output::f32>);
+    ENTRY(136, 264, 328, gemm_bf16_input_gradient, Bf16InputGradient);
+    ENTRY(264, 264, 97, gemm_bf16_weight_gradient, Bf16WeightGradient<Output::f32>);
+    check<Bf16WeightGradient<Output::f32_add>, 4>("gemm_bf16_weight_gradients", gemm_bf16_weight_gradients, {{264, 128, 65}, {72, 304, 200}, {256, 256, 64}, {8, 8, 1}});
+    VARIANT(512, 512, 384, E4, E4, 256, 128, 3, Share::b, true, Output::bf16);
+    VARIANT(264, 328, 272, E4, E4, 256, 128, 3, Share::a, false, Output::bf16);
+    VARIANT(256, 256, 384, E5, E4, 256, 128, 4, Share::none, true, Output::f32_add);
+    VARIANT(256, 256, 200, H, H, 256, 128, 4, Share::a, false, Output::f32_add, MN_MAJOR, MN_MAJOR);
     return failures;
 }
