@@ -74,7 +74,7 @@ test("--device gpujs says that it is not there yet, and cuda what is missing", a
   );
   expect(gpujs.code).toBe(1);
   const cuda = await danu(["generate", "--model", "x", "--device", "cuda"], { env: { DANU_CUDA_DRIVER: "libnone.so" } });
-  expect(cuda.stderr).toMatch(/^danu generate: cuda: found no NVIDIA driver \(.*libnone.*\); install one, or use --device cpu\n$/);
+  expect(cuda.stderr).toMatch(/^danu generate: cuda: found no NVIDIA driver libnone\.so \(.*\); install one, or use --device cpu\n$/);
   expect(cuda.code).toBe(1);
 });
 

@@ -9,7 +9,7 @@ import { assignSlice } from "./assign-slice.ts";
 import { cast } from "./cast.ts";
 import { concat } from "./concat.ts";
 import { div } from "./div.ts";
-import { full, ones, zeros } from "./full.ts";
+import { ones, zeros } from "./full.ts";
 import { less } from "./less.ts";
 import { max } from "./max.ts";
 import { maximum } from "./maximum.ts";
@@ -64,11 +64,11 @@ export function fp8Cast(x: Tensor, scaling: Tensor, row: Fp8Row, calibrate: bool
   return { values: cast(cast(bounded, dtype), "f32"), inverse: calibrate ? div(1, factor) : column(inverse) };
 }
 
-/** The factor that brings a largest magnitude to the limit of the type; the former one where there is no magnitude. */
+/** The factor that brings a largest magnitude to the limit of the type; the former one where that is not a finite number
+ *  above 0. */
 function scaleFor(top: Tensor, limit: Tensor | number, former: Tensor): Tensor {
   const scale = div(limit, top);
-  const isUsable = mul(less(full(top.device, [], 0), top), less(scale, full(top.device, [], Infinity)));
-  return where(isUsable, scale, former);
+  return where(mul(less(0, scale), less(scale, Infinity)), scale, former);
 }
 
 export const fp8UpdateOp: Update<readonly [scaling: Tensor], { readonly margin: number }> = defineUpdate({
