@@ -3,20 +3,32 @@ import type { Driver } from "./driver.ts";
 // CU_MEMPOOL_ATTR_RELEASE_THRESHOLD of cuda.h.
 const RELEASE_THRESHOLD = 4;
 
-/** The primary context of one GPU, in which everything of this process lives; the driver calls go to the one in use. */
+// CU_STREAM_NON_BLOCKING of cuda.h: in no order with the streams of others.
+const NON_BLOCKING = 1;
+
+/** The primary context of one GPU, in which everything of this process lives, and its one stream; the driver calls go to
+ *  the context in use. */
 export class Context {
   static #inUse: Context | null = null;
   readonly #driver: Driver;
   readonly #ordinal: number;
   readonly #handle: number;
+  /** The stream that all work is put into. */
+  readonly stream: number;
 
   constructor(driver: Driver, ordinal: number) {
     const { functions } = driver;
     this.#driver = driver;
     this.#ordinal = ordinal;
     this.#handle = driver.handle("cuDevicePrimaryCtxRetain", (out) => functions.DevicePrimaryCtxRetain(out, ordinal));
-    this.use();
-    this.#keepMemory(2n ** 64n - 1n);
+    try {
+      this.use();
+      this.#keepMemory(2n ** 64n - 1n);
+      this.stream = driver.handle("cuStreamCreate", (out) => functions.StreamCreate(out, NON_BLOCKING));
+    } catch (error) {
+      this.#leave();
+      throw error;
+    }
   }
 
   use(): void {
@@ -27,10 +39,13 @@ export class Context {
 
   /** Gives the GPU's memory back to others, and the context if nobody else of this process uses it. */
   release(): void {
-    this.#keepMemory(0n);
-    const pool = this.#pool();
-    this.#driver.functions.MemPoolTrimTo(pool, 0);
-    this.#leave();
+    try {
+      this.#driver.functions.StreamDestroy_v2(this.stream);
+      this.#keepMemory(0n);
+      this.#driver.functions.MemPoolTrimTo(this.#pool(), 0);
+    } finally {
+      this.#leave();
+    }
   }
 
   /** Ends the context for everybody, after a fault. */

@@ -1,6 +1,9 @@
 import { setImmediate, setTimeout } from "node:timers/promises";
 
-import { Device, DeviceError, type Handle, type Tensor } from "@danu/tensor";
+import {
+  Device, DeviceError,
+  type AnyOp, type AnyUpdate, type AttrsOf, type Handle, type InputsOf, type KernelOf, type Tensor,
+} from "@danu/tensor";
 
 import { ArgumentMemory } from "./arguments.ts";
 import { peakFlopsOf, type Chip } from "./chip.ts";
@@ -40,7 +43,6 @@ export class CudaDevice extends Device {
   readonly fault: Handle;
   readonly #driver: Driver;
   readonly #context: Context;
-  readonly #stream: number;
   readonly #modules: Modules;
   readonly #maps: TensorMaps;
   readonly #arguments = new ArgumentMemory();
@@ -50,6 +52,8 @@ export class CudaDevice extends Device {
   readonly #sizes = new Map<Handle, number>();
   /** Events of those who wait for work. */
   readonly #waiting = new Set<number>();
+  /** Name of the op whose kernels are being launched. */
+  #op = "";
   readonly #recent: string[] = [];
   readonly #waitAfterLaunch: boolean;
   #state: "open" | "failed" | "closed" = "open";
@@ -62,17 +66,33 @@ export class CudaDevice extends Device {
     super();
     this.name = `cuda:${chip.ordinal}`;
     this.chip = chip;
-    this.#driver = driver;
+    this.#driver = driver.reportingTo((what, status) => this.#fail(what, status));
     this.#waitAfterLaunch = waitAfterLaunch;
-    this.#context = new Context(driver, chip.ordinal);
-    this.#context.use();
-    this.#stream = driver.handle("cuStreamCreate", (out) => driver.functions.StreamCreate(out, 1));
-    this.#modules = new Modules(driver, folder);
-    this.#maps = new TensorMaps(driver);
-    this.#uploads = new Uploads(driver, this.#stream);
-    this.#downloads = new Downloads(driver);
-    this.fault = this.allocate(FAULT_BYTES);
-    this.fill(this.fault, 0, 4, FAULT_BYTES / 4);
+    this.#context = new Context(this.#driver, chip.ordinal);
+    this.#modules = new Modules(this.#driver, folder);
+    this.#maps = new TensorMaps(this.#driver);
+    this.#uploads = new Uploads(this.#driver, this.#context.stream);
+    this.#downloads = new Downloads(this.#driver);
+    try {
+      this.fault = this.allocate(FAULT_BYTES);
+      this.fill(this.fault, 0, 4, FAULT_BYTES / 4);
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  override provide<O extends AnyOp | AnyUpdate>(op: O, kernel: KernelOf<O>, accepts?: (x: InputsOf<O>, attrs: AttrsOf<O>) => boolean): this {
+    const named = (...args: never[]): void => {
+      const outer = this.#op;
+      this.#op = op.name;
+      try {
+        (kernel as (...args: never[]) => void)(...args);
+      } finally {
+        this.#op = outer;
+      }
+    };
+    return super.provide(op, named as KernelOf<O>, accepts);
   }
 
   allocate(bytes: number): Handle {
@@ -81,7 +101,7 @@ export class CudaDevice extends Device {
     const { functions } = this.#driver;
     let status = 0;
     const handle = this.#driver.handle("cuMemAllocAsync", (out) => {
-      status = functions.MemAllocAsync(out, size, this.#stream);
+      status = functions.MemAllocAsync(out, size, this.#context.stream);
       return status === OUT_OF_MEMORY ? 0 : status;
     });
     if (status === OUT_OF_MEMORY) {
@@ -104,7 +124,7 @@ export class CudaDevice extends Device {
     this.#live -= size;
     if (this.#state !== "open") return;
     this.#context.use();
-    this.#driver.check("cuMemFreeAsync", this.#driver.functions.MemFreeAsync(handle, this.#stream));
+    this.#driver.check("cuMemFreeAsync", this.#driver.functions.MemFreeAsync(handle, this.#context.stream));
   }
 
   write(handle: Handle, bytes: Uint8Array): void {
@@ -116,13 +136,15 @@ export class CudaDevice extends Device {
     this.#use();
     const { functions } = this.#driver;
     const copy = (to: number, from: Handle, count: number): void => {
-      this.#check("cuMemcpyDtoHAsync", count === 0 ? 0 : functions.MemcpyDtoHAsync_v2(to, from, count, this.#stream));
+      this.#driver.check("cuMemcpyDtoHAsync", count === 0 ? 0 : functions.MemcpyDtoHAsync_v2(to, from, count, this.#context.stream));
     };
     const pinned = this.#downloads.take(FAULT_BYTES + bytes);
     try {
       copy(pinned.address, this.fault, FAULT_BYTES);
       copy(pinned.address + FAULT_BYTES, handle, bytes);
       await this.finish();
+      // Others ran since the work was found done; where one closed the device, the pinned memory is gone.
+      this.#use();
       this.#throwFault(new Int32Array(pinned.view.buffer, pinned.view.byteOffset, FAULT_BYTES / 4));
       return pinned.view.slice(FAULT_BYTES, FAULT_BYTES + bytes);
     } finally {
@@ -137,7 +159,7 @@ export class CudaDevice extends Device {
     const { functions } = this.#driver;
     const done = this.#driver.handle("cuEventCreate", (out) => functions.EventCreate(out, EVENT_WITHOUT_TIME));
     this.#waiting.add(done);
-    this.#check("cuEventRecord", functions.EventRecord(done, this.#stream));
+    this.#driver.check("cuEventRecord", functions.EventRecord(done, this.#context.stream));
     // Short work is done within a few turns of the event loop; longer work is worth a timer's millisecond.
     for (let turn = 0; this.#state === "open"; turn++) {
       this.#context.use();
@@ -145,7 +167,7 @@ export class CudaDevice extends Device {
       if (status !== NOT_READY) {
         this.#waiting.delete(done);
         functions.EventDestroy_v2(done);
-        return this.#check("a kernel", status);
+        return this.#driver.check("a kernel", status);
       }
       await (turn < 200 ? setImmediate() : setTimeout(1));
     }
@@ -159,10 +181,11 @@ export class CudaDevice extends Device {
     if (x === 0 || y === 0 || z === 0) return;
     const entry = this.#modules.functionOf(kernel, shared);
     this.#arguments.write(kernel, args as never);
-    this.#remember(kernel.name);
+    const what = this.#op === "" ? kernel.name : `${kernel.name} of ${this.#op}`;
+    this.#remember(what);
     const { functions } = this.#driver;
-    this.#check(kernel.name, functions.LaunchKernel(entry, x, y, z, block, 1, 1, shared, this.#stream, this.#arguments.list, 0));
-    if (this.#waitAfterLaunch) this.#check(kernel.name, functions.StreamSynchronize(this.#stream));
+    this.#driver.check(what, functions.LaunchKernel(entry, x, y, z, block, 1, 1, shared, this.#context.stream, this.#arguments.list, 0));
+    if (this.#waitAfterLaunch) this.#driver.check(what, functions.StreamSynchronize(this.#context.stream));
   }
 
   /** Describes a tensor to the copy engine. */
@@ -174,7 +197,7 @@ export class CudaDevice extends Device {
   /** Enqueues a copy within the device. */
   copy(to: Handle, from: Handle, bytes: number): void {
     this.#use();
-    if (bytes > 0) this.#check("cuMemcpyDtoDAsync", this.#driver.functions.MemcpyDtoDAsync_v2(to, from, bytes, this.#stream));
+    if (bytes > 0) this.#driver.check("cuMemcpyDtoDAsync", this.#driver.functions.MemcpyDtoDAsync_v2(to, from, bytes, this.#context.stream));
   }
 
   /** Enqueues writing `count` elements of 1, 2 or 4 bytes. */
@@ -183,7 +206,7 @@ export class CudaDevice extends Device {
     if (count === 0) return;
     const { functions } = this.#driver;
     const set = elementBytes === 1 ? functions.MemsetD8Async : elementBytes === 2 ? functions.MemsetD16Async : functions.MemsetD32Async;
-    this.#check("cuMemsetAsync", set(to, bits, count, this.#stream));
+    this.#driver.check("cuMemsetAsync", set(to, bits, count, this.#context.stream));
   }
 
   /** Runs `f` with memory that is free again afterwards. */
@@ -231,15 +254,14 @@ export class CudaDevice extends Device {
     if (!wasOpen) return;
     const { functions } = this.#driver;
     this.#context.use();
-    functions.StreamSynchronize(this.#stream);
-    for (const handle of this.#sizes.keys()) functions.MemFreeAsync(handle, this.#stream);
+    if (isKernelFault(functions.StreamSynchronize(this.#context.stream))) return this.#abandon();
+    for (const handle of this.#sizes.keys()) functions.MemFreeAsync(handle, this.#context.stream);
     this.#sizes.clear();
-    functions.StreamSynchronize(this.#stream);
+    functions.StreamSynchronize(this.#context.stream);
     for (const event of this.#waiting) functions.EventDestroy_v2(event);
     this.#uploads.free();
     this.#downloads.free();
     this.#modules.free();
-    functions.StreamDestroy_v2(this.#stream);
     this.#context.release();
   }
 
@@ -250,18 +272,22 @@ export class CudaDevice extends Device {
     this.#context.use();
   }
 
-  #check(what: string, status: number): void {
-    if (status === 0) return;
-    if (!isKernelFault(status)) this.#driver.check(what, status);
+  /** Ends the device after a kernel of it has failed, which the driver told when `what` was asked of it. */
+  #fail(what: string, status: number): never {
     const named = this.#waitAfterLaunch ? what : `one of the kernels since the last read, the latest being ${this.#recent.join(", ")}`;
     const hint = this.#waitAfterLaunch ? "" : "; DANU_CUDA_WAIT=1 names it";
     this.#failure = `${statusText(status)} in ${named}${hint}`;
     this.#state = "failed";
-    this.#sizes.clear();
     this.#live = 0;
-    // Nothing of a context works after a fault; the next device starts with a fresh one.
-    this.#context.reset();
+    this.#abandon();
     throw new DeviceError(`${this.name}: ${this.#failure}`, { status, kernels: [...this.#recent] });
+  }
+
+  /** Nothing of a context works after a fault; the next device starts with a fresh one. */
+  #abandon(): void {
+    this.#sizes.clear();
+    this.#modules.free();
+    this.#context.reset();
   }
 
   #remember(kernel: string): void {

@@ -1,7 +1,7 @@
 import { DeviceError } from "@danu/tensor";
 import koffi from "koffi";
 
-import { statusText } from "./status.ts";
+import { isKernelFault, statusText } from "./status.ts";
 
 type Address = number | bigint;
 type Words = BigUint64Array | Int32Array | Uint32Array | Float32Array | Uint8Array;
@@ -64,12 +64,17 @@ type Call<N extends Name> = (...args: ArgumentsOf<(typeof prototypes)[N]>) => nu
 /** The driver API as functions that return a status, 0 for success. */
 export type Functions = { readonly [N in Name]: Call<N> };
 
+/** Called with the status of a kernel that failed and what told of it. */
+type OnFault = (what: string, status: number) => never;
+
 /** The driver library of this machine, loaded once a path. */
 export class Driver {
   readonly functions: Functions;
+  readonly #onFault: OnFault | null;
 
-  private constructor(functions: Functions) {
+  private constructor(functions: Functions, onFault: OnFault | null = null) {
     this.functions = functions;
+    this.#onFault = onFault;
   }
 
   /** Loads the driver and initialises it. @throws DeviceError where there is none, or none that works */
@@ -82,9 +87,16 @@ export class Driver {
     return driver;
   }
 
+  /** The same driver for one device, which hears of its kernels that failed: any later call may tell. */
+  reportingTo(onFault: OnFault): Driver {
+    return new Driver(this.functions, onFault);
+  }
+
   /** @throws DeviceError for any status but 0, naming the function that gave it */
   check(what: string, status: number): void {
-    if (status !== 0) throw new DeviceError(`cuda: ${what}: ${statusText(status)}`, { status });
+    if (status === 0) return;
+    if (this.#onFault !== null && isKernelFault(status)) this.#onFault(what, status);
+    throw new DeviceError(`cuda: ${what}: ${statusText(status)}`, { status });
   }
 
   /** Newest CUDA version that the driver knows: 13000 for 13.0. */

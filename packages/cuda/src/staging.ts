@@ -16,12 +16,18 @@ function pin(driver: Driver, bytes: number): Pinned {
   return { address, view: new Uint8Array(koffi.view(BigInt(address), bytes)) };
 }
 
+interface Half {
+  readonly pinned: Pinned;
+  /** Event that tells when the GPU has read what was filled in last. */
+  read: number | null;
+}
+
 /** Carries bytes from the host to the GPU: they are copied into pinned memory at once, so that the caller may change them,
  *  and from there in the order of the stream. Two halves take turns; one is filled again when the GPU has read it. */
 export class Uploads {
   readonly #driver: Driver;
   readonly #stream: number;
-  readonly #halves: { readonly pinned: Pinned; readonly read: number }[] = [];
+  readonly #halves: Half[] = [];
   #half = 0;
   #used = 0;
 
@@ -47,27 +53,24 @@ export class Uploads {
   free(): void {
     for (const { pinned, read } of this.#halves) {
       this.#driver.functions.MemFreeHost(pinned.address);
-      this.#driver.functions.EventDestroy_v2(read);
+      if (read !== null) this.#driver.functions.EventDestroy_v2(read);
     }
     this.#halves.length = 0;
   }
 
-  #current(): { readonly pinned: Pinned; readonly read: number } {
-    const known = this.#halves[this.#half];
-    if (known !== undefined) return known;
-    const read = this.#driver.handle("cuEventCreate", (out) => this.#driver.functions.EventCreate(out, EVENT_WITHOUT_TIME));
-    const half = { pinned: pin(this.#driver, HALF_BYTES), read };
-    this.#halves[this.#half] = half;
-    return half;
+  #current(): Half {
+    return (this.#halves[this.#half] ??= { pinned: pin(this.#driver, HALF_BYTES), read: null });
   }
 
   #turn(): void {
     const { functions } = this.#driver;
-    this.#driver.check("cuEventRecord", functions.EventRecord(this.#current().read, this.#stream));
+    const full = this.#current();
+    full.read ??= this.#driver.handle("cuEventCreate", (out) => functions.EventCreate(out, EVENT_WITHOUT_TIME));
+    this.#driver.check("cuEventRecord", functions.EventRecord(full.read, this.#stream));
     this.#half = 1 - this.#half;
     this.#used = 0;
-    const next = this.#halves[this.#half];
-    if (next !== undefined) this.#driver.check("cuEventSynchronize", functions.EventSynchronize(next.read));
+    const next = this.#current();
+    if (next.read !== null) this.#driver.check("cuEventSynchronize", functions.EventSynchronize(next.read));
   }
 }
 
