@@ -4,7 +4,9 @@ import { disposeTree, tensor, type Device, type Tensor } from "@danu/tensor";
 import { Trainer } from "@danu/train";
 import { expect, test } from "vitest";
 
-import { Decoder, initialize, preset, Random, type DecoderParameters } from "../src/index.ts";
+import {
+  createFp8Scalings, Decoder, inFp8, initialize, preset, Random, updateFp8Scalings, type DecoderParameters,
+} from "../src/index.ts";
 
 interface Batch {
   readonly ids: Tensor;
@@ -38,7 +40,7 @@ function batchAt(device: Device, step: number): Batch {
 }
 
 /** The losses of a run, one a step. */
-async function losses(computeDtype: "f32" | "bf16"): Promise<number[]> {
+async function losses(dtype: "f32" | "bf16" | "fp8"): Promise<number[]> {
   using device = cpuDevice({ threads: 2 });
   using decoder = new Decoder(device, config, T);
   using positions = tensor(
@@ -47,12 +49,15 @@ async function losses(computeDtype: "f32" | "bf16"): Promise<number[]> {
     [B, T],
     "i32",
   );
-  using trainer = new Trainer<DecoderParameters, Batch>({
+  const scalings = createFp8Scalings(device, config, dtype === "fp8" ? [] : ["0", "1"]);
+  using trainer: Trainer<DecoderParameters, Batch> = new Trainer<DecoderParameters, Batch>({
     params: initialize(device, config, 3),
-    computeDtype,
+    computeDtype: dtype === "fp8" ? "bf16" : dtype,
+    extra: { tensors: scalings, afterStep: () => updateFp8Scalings(scalings) },
     tokens: () => B * T,
-    loss: (params, { ids, targets }, scale) =>
-      decoder.loss(params, { ids, positions, documentStart: null }, targets, scale),
+    loss: (params, { ids, targets }, scale) => (
+      decoder.loss(inFp8(params, scalings, trainer.optimizer.steps === 0), { ids, positions, documentStart: null }, targets, scale)
+    ),
   });
   const curve: number[] = [];
   for (let step = 0; step < steps; step++) {
@@ -68,11 +73,26 @@ function smoothed(curve: readonly number[]): number[] {
   return curve.slice(9).map((_, i) => curve.slice(i, i + 10).reduce((sum, loss) => sum + loss, 0) / 10);
 }
 
-test("bf16 learns as f32 does: the smoothed losses of 200 steps stay within a percent", async () => {
-  const [f32, bf16] = [smoothed(await losses("f32")), smoothed(await losses("bf16"))];
-  expect(f32[0]!).toBeGreaterThan(0.8 * Math.log(V));
-  expect(f32.at(-1)!, "it has learned").toBeLessThan(0.85 * f32[0]!);
-  const apart = f32.map((loss, i) => Math.abs(bf16[i]! / loss - 1)).slice(20);
-  expect(Math.max(...apart)).toBeLessThan(0.01);
-  expect(bf16, "bf16 was at work").not.toEqual(f32);
+const straight = losses("f32");
+
+test.each([["bf16", 0.01], ["fp8", 0.02]] as const)(
+  "%s learns as f32 does: the smoothed losses of 200 steps stay within a share of %d", async (dtype, share) => {
+    const [f32, low] = [smoothed(await straight), smoothed(await losses(dtype))];
+    expect(f32[0]!).toBeGreaterThan(0.8 * Math.log(V));
+    expect(f32.at(-1)!, "it has learned").toBeLessThan(0.85 * f32[0]!);
+    const apart = f32.map((loss, i) => Math.abs(low[i]! / loss - 1)).slice(20);
+    expect(Math.max(...apart)).toBeLessThan(share);
+    expect(low, `${dtype} was at work`).not.toEqual(f32);
+  },
+);
+
+test("layers left out of fp8 have no scaling, and a name that is none is refused", () => {
+  using device = cpuDevice({ threads: 1 });
+  const scalings = createFp8Scalings(device, config, ["0", "down", "1.gate"]);
+  expect(scalings.blocks.map((block) => Object.keys(block))).toEqual([[], ["query", "key", "value", "output", "up"]]);
+  disposeTree(scalings);
+  for (const name of ["2", "embedding", "0.norm", "down.0", "0.down.1", ""]) {
+    expect(() => createFp8Scalings(device, config, [name])).toThrow(`expected a block from 0 to 1, a layer of query, key, value, output, gate, up, down, or both as in 0.down, got "${name}"`);
+  }
+  expect(device.liveBuffers).toBe(0);
 });
