@@ -31,11 +31,12 @@ template <int OPERANDS, int N> struct Part : Place<OPERANDS> {
     int64_t first, count, y;
     bool inside;
     DEVICE explicit Part(const Walk<OPERANDS>& walk) : Place<OPERANDS>{} {
-        const int64_t index = (int64_t)blockIdx.x * THREADS + threadIdx.x, width = walk.size[0], parts = (width + N - 1) / N, row = index / parts;
+        const int64_t index = (int64_t)blockIdx.x * THREADS + threadIdx.x, width = walk.size[0], parts = (width + N - 1) / N;
+        const int64_t row = walk.rank == 1 ? 0 : index / parts;
         first = (index - row * parts) * N;
         count = min((int64_t)N, width - first);
         y = row * width + first;
-        inside = this->advance(walk, row, 1);
+        inside = count > 0 && this->advance(walk, row, 1);
     }
     /// Values of operand K, which along the innermost axis lie side by side, are all the same, or lie apart.
     template <int K, class T> DEVICE void load(Value<T> (&v)[N], const T* x, const Walk<OPERANDS>& walk) const {

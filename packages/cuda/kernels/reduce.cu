@@ -97,10 +97,10 @@ using reduce::Bf16, reduce::F16, reduce::E4m3, reduce::E5m2;
 /// Blocks of 256 threads, ⌈outer · inner / (256 / depth)⌉ × parts of them, where parts = ⌈reduced / part⌉, at least 1.
 /// @param y [outer, inner], i32 for `argmax`; of several parts their results [outer, parts, inner] of 8 bytes at most
 /// @param x [outer, reduced, inner], or null: then `results` of an earlier launch, of the same shape
-extern "C" __global__ void __launch_bounds__(reduce::THREADS) reduce_f32(void* y, const float* x, const void* results, int kind, reduce::Cut cut) { reduce::any(y, x, results, kind, cut); }
-extern "C" __global__ void __launch_bounds__(reduce::THREADS) reduce_bf16(void* y, const Bf16* x, const void* results, int kind, reduce::Cut cut) { reduce::any(y, x, results, kind, cut); }
-extern "C" __global__ void __launch_bounds__(reduce::THREADS) reduce_f16(void* y, const F16* x, const void* results, int kind, reduce::Cut cut) { reduce::any(y, x, results, kind, cut); }
-extern "C" __global__ void __launch_bounds__(reduce::THREADS) reduce_f8e4m3(void* y, const E4m3* x, const void* results, int kind, reduce::Cut cut) { reduce::any(y, x, results, kind, cut); }
-extern "C" __global__ void __launch_bounds__(reduce::THREADS) reduce_f8e5m2(void* y, const E5m2* x, const void* results, int kind, reduce::Cut cut) { reduce::any(y, x, results, kind, cut); }
-extern "C" __global__ void __launch_bounds__(reduce::THREADS) reduce_i32(void* y, const int32_t* x, const void* results, int kind, reduce::Cut cut) { reduce::any(y, x, results, kind, cut); }
-extern "C" __global__ void __launch_bounds__(reduce::THREADS) reduce_u8(void* y, const uint8_t* x, const void* results, int kind, reduce::Cut cut) { reduce::any(y, x, results, kind, cut); }
+extern "C" __global__ void __launch_bounds__(reduce::THREADS, 4) reduce_f32(void* y, const float* x, const void* results, int kind, reduce::Cut cut) { reduce::any(y, x, results, kind, cut); }
+extern "C" __global__ void __launch_bounds__(reduce::THREADS, 4) reduce_bf16(void* y, const Bf16* x, const void* results, int kind, reduce::Cut cut) { reduce::any(y, x, results, kind, cut); }
+extern "C" __global__ void __launch_bounds__(reduce::THREADS, 4) reduce_f16(void* y, const F16* x, const void* results, int kind, reduce::Cut cut) { reduce::any(y, x, results, kind, cut); }
+extern "C" __global__ void __launch_bounds__(reduce::THREADS, 4) reduce_f8e4m3(void* y, const E4m3* x, const void* results, int kind, reduce::Cut cut) { reduce::any(y, x, results, kind, cut); }
+extern "C" __global__ void __launch_bounds__(reduce::THREADS, 4) reduce_f8e5m2(void* y, const E5m2* x, const void* results, int kind, reduce::Cut cut) { reduce::any(y, x, results, kind, cut); }
+extern "C" __global__ void __launch_bounds__(reduce::THREADS, 4) reduce_i32(void* y, const int32_t* x, const void* results, int kind, reduce::Cut cut) { reduce::any(y, x, results, kind, cut); }
+extern "C" __global__ void __launch_bounds__(reduce::THREADS, 4) reduce_u8(void* y, const uint8_t* x, const void* results, int kind, reduce::Cut cut) { reduce::any(y, x, results, kind, cut); }

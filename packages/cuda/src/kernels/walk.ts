@@ -49,6 +49,12 @@ export function walkArguments(axes: readonly Axis[], tensors: readonly [number],
 export function walkArguments(axes: readonly Axis[], tensors: readonly [number, number], wide: number): ArgumentsOf<typeof walk2>;
 export function walkArguments(axes: readonly Axis[], tensors: readonly [number, number, number], wide: number): ArgumentsOf<typeof walk3>;
 export function walkArguments(axes: readonly Axis[], tensors: readonly number[], wide: number): readonly number[] {
-  const padded = (of: (axis: Axis) => number, rest: number): number[] => Array.from({ length: most }, (_, i) => (i < axes.length ? of(axes[i]!) : rest));
-  return [...padded(({ size }) => size, 1), ...tensors.flatMap((k) => padded(({ steps }) => steps[k]!, 0)), axes.length, wide];
+  // Plain loops: this runs once for every op.
+  const values: number[] = [];
+  for (let i = 0; i < most; i++) values.push(axes[i]?.size ?? 1);
+  for (const k of tensors) {
+    for (let i = 0; i < most; i++) values.push(axes[i]?.steps[k] ?? 0);
+  }
+  values.push(axes.length, wide);
+  return values;
 }
