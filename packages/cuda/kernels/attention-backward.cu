@@ -16,6 +16,12 @@
 // nvcc: -use_fast_math
 #include "attention-backward.cuh"
 
+namespace attention_backward {
+// Who launches them reads the table.
+template <int D> constexpr bool agrees(size_t keys, size_t queries) { return sizeof(typename Keys<D>::Shared) == keys && sizeof(typename Queries<D>::Shared) == queries; }
+static_assert(agrees<64>(84992, 99328) && agrees<80>(166912, 197632) && agrees<96>(166912, 197632) && agrees<120>(166912, 197632) && agrees<128>(166912, 197632));
+}  // namespace attention_backward
+
 extern "C" __global__ void __launch_bounds__(attention_backward::Statistics<64>::THREADS)
 attention_backward_statistics_64(const __nv_bfloat16* out, const __nv_bfloat16* d_out, const float* lse, float* statistics, AttentionShape shape) {
     attention_backward::run_statistics<attention_backward::Statistics<64>>(out, d_out, lse, statistics, shape);

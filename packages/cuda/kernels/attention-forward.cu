@@ -12,6 +12,12 @@
 // nvcc: -use_fast_math
 #include "attention-forward.cuh"
 
+namespace attention_forward {
+// Who launches them reads the table.
+static_assert(sizeof(Long64::Shared) == 91136 && sizeof(Long80::Shared) == 181248 && sizeof(Long96::Shared) == 181248 && sizeof(Long120::Shared) == 181248 && sizeof(Long128::Shared) == 181248);
+static_assert(sizeof(Short64::Shared) == 50176 && sizeof(Short80::Shared) == 99328);
+}  // namespace attention_forward
+
 extern "C" __global__ void __launch_bounds__(attention_forward::Long64::THREADS, attention_forward::Long64::BLOCKS)
 attention_forward_64(const __grid_constant__ CUtensorMap q, const __grid_constant__ CUtensorMap k, const __grid_constant__ CUtensorMap v, const __grid_constant__ CUtensorMap out, float* lse, AttentionShape shape) {
     attention_forward::run<attention_forward::Long64>(q, k, v, out, lse, shape);
