@@ -12,8 +12,9 @@
 //   gemm_bf16_forward_residual bf16 [M, K]         bf16 [N, K]         bf16, + residual    256 × 256       214,016
 //   gemm_bf16_forward_f32      bf16 [M, K]         bf16 [N, K]         f32                 256 × 256       230,400
 //   gemm_bf16_input_gradient   bf16 [M, K]         bf16 [K, N]         bf16                256 × 256       230,400
-//   gemm_bf16_weight_gradient  bf16 [K, M]         bf16 [K, N]         f32                 256 × 256       230,400
-//   gemm_bf16_weight_gradients four such products, added
+//   gemm_bf16_weight_gradient  bf16 [K, M]         bf16 [K, N]         f32, added          256 × 256       230,400
+//   gemm_bf16_weight_gradients four such products
+//   gemm_bf16_weight_gradient_fresh, the same product written
 //
 // Boxes of the tensor maps, columns × rows, swizzled by 128 bytes:
 //   operands with k along their rows   128 bytes of k × the rows that a block fetches: 128; of A of fp8 gradients 128, of their B 128
@@ -52,5 +53,6 @@ extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) g
 extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_forward_residual(const __grid_constant__ Problems<1> problems, const __grid_constant__ CUtensorMap residual) { gemm<products::Forward<products::Bf16, Output::bf16_residual>, 1>(problems, &residual); }
 extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_forward_f32(const __grid_constant__ Problems<1> problems) { gemm<products::Forward<products::Bf16, Output::f32>, 1>(problems); }
 extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_input_gradient(const __grid_constant__ Problems<1> problems) { gemm<products::Bf16InputGradient, 1>(problems); }
-extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_weight_gradient(const __grid_constant__ Problems<1> problems) { gemm<products::Bf16WeightGradient<Output::f32>, 1>(problems); }
+extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_weight_gradient(const __grid_constant__ Problems<1> problems) { gemm<products::Bf16WeightGradient<Output::f32_add>, 1>(problems); }
 extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_weight_gradients(const __grid_constant__ Problems<4> problems) { gemm<products::Bf16WeightGradient<Output::f32_add>, 4>(problems); }
+extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_weight_gradient_fresh(const __grid_constant__ Problems<1> problems) { gemm<products::Bf16WeightGradient<Output::f32>, 1>(problems); }

@@ -3,7 +3,8 @@ import { bytesPerElement, type Handle, type KernelOf, type linearCrossEntropyOp,
 import { cudaOf } from "../device.ts";
 import { defineKernel } from "../kernel.ts";
 import { fusedType } from "./flat.ts";
-import { multiplyPortable, type Product } from "./matmul-portable.ts";
+import { multiply } from "./matmul.ts";
+import type { Product } from "./product.ts";
 
 const rowsOf = {
   f32: defineKernel("cross-entropy-rows", "cross_entropy_rows_f32", "ppppfpii"),
@@ -11,9 +12,13 @@ const rowsOf = {
 };
 const sumOf = defineKernel("cross-entropy-rows", "cross_entropy_sum", "ppif");
 
-/** Most logits that exist at once, unless they are of few rows: enough rows of a large vocabulary to fill a GPU with products. */
-const mostLogits = 2 ** 26;
-const fewestRows = 128;
+/** Rows of one chunk: 256 MB of logits, which are enough rows of a large vocabulary to fill a GPU with products, and half of the
+ *  rows at most, but no fewer than a tile of a product has; all chunks nearly alike. */
+function rowsPerChunk(N: number, V: number): number {
+  const [mostLogits, fewest] = [2 ** 26, 128];
+  const most = Math.max(fewest, Math.min(Math.floor(mostLogits / Math.max(V, 1)), Math.ceil(N / 2)));
+  return Math.ceil(N / Math.max(1, Math.ceil(N / most)));
+}
 
 type Inputs = readonly [x: Tensor, weight: Tensor, targets: Tensor];
 
@@ -34,7 +39,7 @@ function crossEntropy(losses: Handle, [x, weight, targets]: Inputs, { dx, dWeigh
   const cuda = cudaOf(x);
   const dtype = fusedType(x);
   const [N, [V, C]] = [targets.size, weight.shape as [number, number]];
-  const rows = Math.min(N, Math.max(fewestRows, Math.floor(mostLogits / Math.max(V, 1))));
+  const rows = rowsPerChunk(N, V);
   const bytes = bytesPerElement[dtype];
   const needsGradient = dx !== 0 || dWeight !== 0;
   const base = { dtype, residual: 0, count: 1, steps: [0, 0] } as const satisfies Partial<Product>;
@@ -45,19 +50,19 @@ function crossEntropy(losses: Handle, [x, weight, targets]: Inputs, { dx, dWeigh
     for (let first = 0; first < N; first += rows) {
       const M = Math.min(rows, N - first);
       const some = x.handle + first * C * bytes;
-      multiplyPortable(cuda, { ...base, y: logits, result: "f32", a: some, b: weight.handle, M, N: V, K: C, transposeA: false, transposeB: true });
+      multiply(cuda, { ...base, y: logits, result: "f32", a: some, b: weight.handle, M, N: V, K: C, layout: "nt" });
       cuda.launch(
         rowsOf[dtype], { grid: [M], block: 512 }, logits, losses + 4 * first, targets.handle + 4 * first, factors === 0 ? 0 : factors + 4 * first,
         scale, cuda.fault, V, Number(needsGradient),
       );
       if (dx !== 0) {
         const y = dx + first * C * bytes;
-        multiplyPortable(cuda, { ...base, ...gradients, y, result: dtype, b: weight.handle, M, N: C, K: V, transposeA: false, transposeB: false });
+        multiply(cuda, { ...base, ...gradients, y, result: dtype, b: weight.handle, M, N: C, K: V, layout: "nn" });
       }
       if (dWeight !== 0) {
         const residual = first === 0 ? 0 : dWeight;
-        multiplyPortable(cuda, {
-          ...base, ...gradients, y: dWeight, residual, result: "f32", b: some, M: V, N: C, K: M, transposeA: true, transposeB: false,
+        multiply(cuda, {
+          ...base, ...gradients, y: dWeight, residual, result: "f32", b: some, M: V, N: C, K: M, layout: "tn",
         });
       }
     }

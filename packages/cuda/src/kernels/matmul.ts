@@ -1,8 +1,10 @@
 import { bytesPerElement, matmulBatches, type DType, type Handle, type KernelOf, type linearOp, type matmulOp, type Tensor } from "@danu/tensor";
 
-import { cudaOf } from "../device.ts";
+import { cudaOf, type CudaDevice } from "../device.ts";
 import { convert } from "./cast.ts";
-import { multiplyPortable, type Operand } from "./matmul-portable.ts";
+import { isForHopper, multiplyHopper } from "./matmul-hopper.ts";
+import { multiplyPortable } from "./matmul-portable.ts";
+import { layoutOf, type Operand, type Product } from "./product.ts";
 
 /** Whether products take a type as it is. */
 export function isOperand(dtype: DType): dtype is Operand {
@@ -29,15 +31,28 @@ function withResult(y: Tensor, dtype: Operand, f: (handle: Handle, dtype: Operan
   });
 }
 
+/** Enqueues products by the kernels that are fastest for them. */
+export function multiply(cuda: CudaDevice, product: Product): void {
+  const { M, N, count, steps, layout, rowStepA } = product;
+  if (M * N * count === 0) return;
+  // Many matrices times the same one are one tall matrix times it.
+  const folded: Product = count > 1 && layout[0] === "n" && rowStepA === undefined && steps[0] === 1 && steps[1] === 0
+    ? { ...product, M: count * M, count: 1, steps: [0, 0] }
+    : product;
+  if (isForHopper(cuda, folded)) multiplyHopper(cuda, folded);
+  else multiplyPortable(cuda, folded);
+}
+
 export const matmulKernel: KernelOf<typeof matmulOp> = ([y], [a, b], { transposeA, transposeB }) => {
   const [M, N] = y.shape.slice(-2) as [number, number];
   const K = a.shape.at(transposeA ? -2 : -1)!;
+  const layout = layoutOf(M, N, transposeA, transposeB);
   withOperand(a, (left, dtype) => withOperand(b, (right) => withResult(y, dtype, (to, result) => {
     const address = (base: Handle, elements: number, type: Operand): Handle => base + elements * bytesPerElement[type];
     for (const { count, first, steps } of matmulBatches(y, a, b)) {
-      multiplyPortable(cudaOf(y), {
+      multiply(cudaOf(y), {
         y: address(to, first[0] * M * N, result), a: address(left, first[1] * M * K, dtype), b: address(right, first[2] * K * N, dtype),
-        residual: 0, dtype, result, M, N, K, transposeA, transposeB, count, steps,
+        residual: 0, dtype, result, M, N, K, layout, count, steps,
       });
     }
   })));
@@ -47,8 +62,8 @@ export const matmulKernel: KernelOf<typeof matmulOp> = ([y], [a, b], { transpose
 export const linearKernel: KernelOf<typeof linearOp> = ([y], [x, weight, residual]) => {
   const [N, K] = weight.shape as [number, number];
   const dtype = x.dtype as Operand;
-  multiplyPortable(cudaOf(y), {
+  multiply(cudaOf(y), {
     y: y.handle, a: x.handle, b: weight.handle, residual: residual?.handle ?? 0, dtype, result: dtype,
-    M: y.size / Math.max(N, 1), N, K, transposeA: false, transposeB: true, count: 1, steps: [0, 0],
+    M: y.size / Math.max(N, 1), N, K, layout: "nt", count: 1, steps: [0, 0],
   });
 };

@@ -76,7 +76,8 @@ int main() {
     ENTRY(264, 776, 72, gemm_bf16_forward_residual, Forward<H, Output::bf16_residual>);
     ENTRY(264, 268, 72, gemm_bf16_forward_f32, Forward<H, Output::f32>);
     ENTRY(136, 264, 328, gemm_bf16_input_gradient, Bf16InputGradient);
-    ENTRY(264, 264, 97, gemm_bf16_weight_gradient, Bf16WeightGradient<Output::f32>);
+    ENTRY(264, 264, 97, gemm_bf16_weight_gradient, Bf16WeightGradient<Output::f32_add>);
+    ENTRY(264, 136, 97, gemm_bf16_weight_gradient_fresh, Bf16WeightGradient<Output::f32>);
     check<Bf16WeightGradient<Output::f32_add>, 4>("gemm_bf16_weight_gradients", gemm_bf16_weight_gradients, {{264, 128, 65}, {72, 304, 200}, {256, 256, 64}, {8, 8, 1}});
     VARIANT(512, 512, 384, E4, E4, 256, 128, 3, Share::b, true, Output::bf16);
     VARIANT(264, 328, 272, E4, E4, 256, 128, 3, Share::a, false, Output::bf16);
