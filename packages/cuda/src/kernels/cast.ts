@@ -1,10 +1,10 @@
 import { dtypes, type DType, type Handle, type Tensor } from "@danu/tensor";
 
 import { cudaOf, type CudaDevice } from "../device.ts";
-import { kernelsByType } from "./families.ts";
+import { kernelFamily } from "./families.ts";
 import { flat } from "./flat.ts";
 
-const kernels = kernelsByType("cast", "cast_to", "ppil");
+const kernels = kernelFamily("cast", "cast_to", "ppil", dtypes);
 
 /** Writes `count` elements in another type. */
 export function convert(cuda: CudaDevice, to: Handle, toType: DType, from: Handle, fromType: DType, count: number): void {

@@ -1,10 +1,10 @@
 import {
-  broadcastStrides, bytesPerElement, stridesOf,
+  broadcastStrides, bytesPerElement, dtypes, stridesOf,
   type BinaryOp, type broadcastToOp, type KernelOf, type Tensor, type UnaryOp, type whereOp,
 } from "@danu/tensor";
 
 import { cudaOf } from "../device.ts";
-import { kernelsByType, kernelsByUnit, threads, type Unit } from "./families.ts";
+import { elementBytes, floatTypes, kernelFamily, threads, type ElementBytes, type FloatType } from "./families.ts";
 import { flat } from "./flat.ts";
 import { axesOf, forWalks, walk1, walk2, walk3, walkArguments, type Axis } from "./walk.ts";
 
@@ -12,14 +12,14 @@ import { axesOf, forWalks, walk1, walk2, walk3, walkArguments, type Axis } from 
 const unaryKinds = ["neg", "abs", "exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid"] as const;
 const binaryKinds = ["add", "sub", "mul", "div", "maximum", "minimum", "equal", "less", "lessEqual"] as const;
 
-const unaryKernels = kernelsByType("elementwise", "unary", "ppil");
-const binaryKernels = kernelsByType("elementwise", "binary", `pppi${walk2}`);
-const whereKernels = kernelsByUnit("elementwise", "where", `pppp${walk3}`);
-const stretchKernels = kernelsByUnit("elementwise", "stretch", `pp${walk1}`);
+const unaryKernels = kernelFamily("elementwise", "unary", "ppil", floatTypes);
+const binaryKernels = kernelFamily("elementwise", "binary", `pppi${walk2}`, dtypes);
+const whereKernels = kernelFamily("elementwise", "where", `pppp${walk3}`, elementBytes);
+const stretchKernels = kernelFamily("elementwise", "stretch", `pp${walk1}`, elementBytes);
 
 export function unary(name: (typeof unaryKinds)[number]): KernelOf<UnaryOp> {
   const kind = unaryKinds.indexOf(name);
-  return ([y], [x]) => cudaOf(y).launch(unaryKernels[x.dtype], flat(y.size, x.dtype === "f32" ? 4 : 8), y.handle, x.handle, kind, y.size);
+  return ([y], [x]) => cudaOf(y).launch(unaryKernels[x.dtype as FloatType], flat(y.size, x.dtype === "f32" ? 4 : 8), y.handle, x.handle, kind, y.size);
 }
 
 /** What a launch over the result of a broadcast needs: addresses, the axes, and what may be accessed 16 bytes at a time. */
@@ -59,12 +59,12 @@ export function binary(name: (typeof binaryKinds)[number]): KernelOf<BinaryOp> {
 
 export const whereKernel: KernelOf<typeof whereOp> = ([y], [mask, a, b]) => {
   forParts(y, [mask, a, b], ({ grid, y: to, x, axes, wide }) => {
-    const kernel = whereKernels[bytesPerElement[a.dtype] as Unit];
+    const kernel = whereKernels[bytesPerElement[a.dtype] as ElementBytes];
     cudaOf(y).launch(kernel, { grid, block: threads }, to, x[0]!, x[1]!, x[2]!, ...walkArguments(axes, [1, 2, 3], wide));
   });
 };
 
 export const broadcastToKernel: KernelOf<typeof broadcastToOp> = ([y], [x]) => forParts(y, [x], ({ grid, y: to, x: [from], axes, wide }) => {
-  const kernel = stretchKernels[bytesPerElement[x.dtype] as Unit];
+  const kernel = stretchKernels[bytesPerElement[x.dtype] as ElementBytes];
   cudaOf(y).launch(kernel, { grid, block: threads }, to, from!, ...walkArguments(axes, [1], wide));
 });

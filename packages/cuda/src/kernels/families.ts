@@ -5,25 +5,26 @@ import { defineKernel, type Kernel } from "../kernel.ts";
 /** Threads of a block of the primitives' kernels. */
 export const threads = 256;
 
-/** One kernel for each element type: `NAME_f32`, `NAME_bf16` and so on. */
-export function kernelsByType<const S extends string>(file: string, name: string, signature: S): Readonly<Record<DType, Kernel<S>>> {
-  const kernel = (dtype: DType): Kernel<S> => defineKernel(file, `${name}_${dtype}`, signature);
-  return {
-    f32: kernel("f32"), bf16: kernel("bf16"), f16: kernel("f16"), f8e4m3: kernel("f8e4m3"), f8e5m2: kernel("f8e5m2"),
-    i32: kernel("i32"), u8: kernel("u8"),
-  };
+/** Kernels that differ in the end of their names: `NAME_f32`, `NAME_bf16` and so on. */
+export function kernelFamily<const S extends string, V extends string | number>(
+  file: string, name: string, signature: S, variants: readonly V[],
+): Readonly<Record<V, Kernel<S>>> {
+  return Object.fromEntries(variants.map((variant) => [variant, defineKernel(file, `${name}_${variant}`, signature)])) as Record<V, Kernel<S>>;
 }
+
+/** The types of floats, which the ops of one operand have let through. */
+export type FloatType = Exclude<DType, "i32" | "u8">;
+export const floatTypes: readonly FloatType[] = ["f32", "bf16", "f16", "f8e4m3", "f8e5m2"];
+
+/** Bytes of an element. */
+export type ElementBytes = 1 | 2 | 4;
+export const elementBytes: readonly ElementBytes[] = [1, 2, 4];
 
 /** Bytes that are moved at a time. */
-export type Unit = 1 | 2 | 4 | 8 | 16;
-
-/** One kernel for each number of bytes that are moved at a time: `NAME_1`, `NAME_2` and so on. */
-export function kernelsByUnit<const S extends string>(file: string, name: string, signature: S): Readonly<Record<Unit, Kernel<S>>> {
-  const kernel = (unit: Unit): Kernel<S> => defineKernel(file, `${name}_${unit}`, signature);
-  return { 1: kernel(1), 2: kernel(2), 4: kernel(4), 8: kernel(8), 16: kernel(16) };
-}
+export type Unit = ElementBytes | 8 | 16;
+export const units: readonly Unit[] = [1, 2, 4, 8, 16];
 
 /** The largest unit that all these distances, in bytes, are multiples of. */
 export function unitOf(distances: readonly number[]): Unit {
-  return ([16, 8, 4, 2] as const).find((unit) => distances.every((distance) => distance % unit === 0)) ?? 1;
+  return units.findLast((unit) => distances.every((distance) => distance % unit === 0)) ?? 1;
 }

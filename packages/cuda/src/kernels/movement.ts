@@ -4,7 +4,7 @@ import {
 } from "@danu/tensor";
 
 import { cudaOf } from "../device.ts";
-import { kernelsByUnit, threads, unitOf, type Unit } from "./families.ts";
+import { elementBytes, kernelFamily, threads, unitOf, units as unitBytes, type ElementBytes, type Unit } from "./families.ts";
 import { axesOf, forWalks, walk2, walkArguments, type Axis } from "./walk.ts";
 
 /** Where a copy reads or writes: steps along every axis of the copied block, and its first element. */
@@ -14,8 +14,8 @@ interface Place {
   readonly offset?: number;
 }
 
-const copyKernels = kernelsByUnit("movement", "copy", `pp${walk2}`);
-const transposeKernels = kernelsByUnit("movement", "transpose", `pp${walk2}`);
+const copyKernels = kernelFamily("movement", "copy", `pp${walk2}`, unitBytes);
+const transposeKernels = kernelFamily("movement", "transpose", `pp${walk2}`, elementBytes);
 
 /** Sets every element; also what padding starts from. */
 export function fill(y: Tensor, value: number): void {
@@ -56,7 +56,7 @@ function widest(axes: readonly Axis[], each: Unit, addresses: readonly number[])
 
 /** Copies where y is contiguous along the first axis and x along the second. */
 function transpose(to: Place, from: Place, axes: readonly Axis[]): void {
-  const each = bytesPerElement[to.tensor.dtype] as Unit;
+  const each = bytesPerElement[to.tensor.dtype] as ElementBytes;
   const tile = each === 4 ? 32 : 64;
   forWalks(axes, (some, [startTo, startFrom]) => {
     const [width, height, ...batch] = some as [Axis, Axis, ...Axis[]];

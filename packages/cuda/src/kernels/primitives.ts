@@ -1,16 +1,16 @@
-import { bytesPerElement, type PrimitiveKernels } from "@danu/tensor";
+import { bytesPerElement, dtypes, type PrimitiveKernels } from "@danu/tensor";
 
 import { cudaOf } from "../device.ts";
 import { castInto } from "./cast.ts";
 import { binary, broadcastToKernel, unary, whereKernel } from "./elementwise.ts";
 import { embeddingGradKernel, embeddingKernel } from "./embedding.ts";
-import { kernelsByType } from "./families.ts";
+import { kernelFamily } from "./families.ts";
 import { flat } from "./flat.ts";
 import { matmulKernel } from "./matmul.ts";
 import { assignSliceKernel, concatKernel, fill, padKernel, permuteKernel, sliceKernel } from "./movement.ts";
 import { argmaxKernel, reduce } from "./reduce.ts";
 
-const iotaKernels = kernelsByType("cast", "iota", "pddl");
+const iotaKernels = kernelFamily("cast", "iota", "pddl", dtypes);
 
 /** Kernels of the primitives. */
 export const primitiveKernels: PrimitiveKernels = {

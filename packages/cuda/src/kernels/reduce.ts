@@ -1,12 +1,12 @@
-import { aroundAxis, type argmaxOp, type DType, type Handle, type KernelOf, type sumOp } from "@danu/tensor";
+import { aroundAxis, dtypes, type argmaxOp, type DType, type Handle, type KernelOf, type sumOp } from "@danu/tensor";
 
 import { cudaOf, type CudaDevice } from "../device.ts";
-import { kernelsByType, threads } from "./families.ts";
+import { kernelFamily, threads } from "./families.ts";
 
 // The positions are the codes in reduce.cu.
 const kinds = ["sum", "max", "argmax"] as const;
 
-const kernels = kernelsByType("reduce", "reduce", "pppi(llllii)");
+const kernels = kernelFamily("reduce", "reduce", "pppi(llllii)", dtypes);
 
 /** Elements that a thread has on their way at once; AHEAD of reduce.cu. */
 const ahead = 8;
