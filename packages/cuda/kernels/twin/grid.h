@@ -22,7 +22,7 @@ struct Block;
 struct Copy { uint8_t* to; const uint8_t* from; int count, bytes; long group; };
 /// One thread.
 struct Fiber {
-    Context context; char* stack; Block* block = nullptr; Dim thread; Fiber* next = nullptr; const char* waits = nullptr;
+    Context context; char* stack; Block* block = nullptr; Dim thread; Fiber* next = nullptr; const char* waits = nullptr; uint32_t weight = 0;
     std::vector<Copy> copies; long copy_group = 0, store_group = 0, product_group = 0; bool fenced = false;
 };
 /// Threads that wait for the same thing.
@@ -59,6 +59,8 @@ struct Chance {
 inline Chance chance(getenv("DANU_TWIN_SEED") ? strtoull(getenv("DANU_TWIN_SEED"), nullptr, 10) : 1);
 /// One turn in so many does something of the list first; a cluster is hasty or slow.
 inline uint32_t haste;
+/// Of how many threads the one of most weight goes on: blocks, warps and threads differ in weight, so that some lag far behind.
+inline uint32_t contest;
 
 /// What stopped a kernel.
 struct Failure : std::runtime_error { using std::runtime_error::runtime_error; };
@@ -98,7 +100,9 @@ inline void turn() {
     while (!late.empty() && (ready.empty() ? alive > 0 : chance.below(haste) == 0)) do_some();
     Context& here = self ? self->context : outside;
     if (ready.empty()) { if (alive) failure = "deadlock: " + waiting(); if (self) { self = nullptr; switch_to(here, outside); } return; }
-    const size_t i = chance.below(ready.size()); Fiber* const chosen = ready[i];
+    size_t i = chance.below(ready.size());
+    for (uint32_t k = 1; k < contest; k++) if (const size_t other = chance.below(ready.size()); ready[other]->weight > ready[i]->weight) i = other;
+    Fiber* const chosen = ready[i];
     ready[i] = ready.back(); ready.pop_back();
     if (!chosen->copies.empty() && chance.below(4) == 0) do_copy(*chosen, chance.below(chosen->copies.size()));
     if (chosen == self) return;
@@ -181,13 +185,17 @@ inline Block& open(int rank, Dim index, int threads, size_t shared_bytes) {
 inline void run_cluster(Dim first, int size, int threads, size_t shared_bytes) {
     cluster = {}; ready.clear(); late.clear(); alive = size * threads; self = nullptr; failure.clear();
     constexpr uint32_t HASTES[] = {4096, 512, 64, 8}; haste = HASTES[chance.below(4)];
+    constexpr uint32_t CONTESTS[] = {1, 2, 4, 16}; contest = CONTESTS[chance.below(4)];
     for (int rank = 0; rank < size; rank++) {
         Block& b = open(rank, {first.x + rank, first.y, first.z}, threads, shared_bytes);
         cluster.blocks.push_back(&b);
+        const uint32_t block_weight = chance.below(256); uint32_t weight = 0;
         for (int t = 0; t < threads; t++) {
             const size_t i = (size_t)rank * threads + t;
             if (fibers.size() <= i) { fibers.push_back(std::make_unique<Fiber>()); fibers[i]->stack = make_stack(); }
             Fiber& f = *fibers[i];
+            if (t % 32 == 0) weight = block_weight + chance.below(256);
+            f.weight = weight + chance.below(64);
             f.block = &b; f.thread = {t, 0, 0}; f.waits = nullptr; f.copies.clear(); f.copy_group = f.store_group = f.product_group = 0; f.fenced = false;
             f.context.start(f.stack, f.stack + STACK - i % 32 * 256, entry);      // not all in the same lines of the cache
             ready.push_back(&f);

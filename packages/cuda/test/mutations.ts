@@ -1,0 +1,93 @@
+/** A fault planted in a kernel: where PLANTED is true, `planted` does what `find` did, wrongly. */
+export interface Mutation { readonly fault: string; readonly file: string; readonly find: string; readonly planted: string }
+/** The faults of one program of `test/twin`. `cases`: what its `main` runs instead of its own, where less is
+ *  enough or a fault needs more. */
+export interface MutatedProgram { readonly program: string; readonly cases?: readonly string[]; readonly mutations: readonly Mutation[] }
+
+const inFile = (file: string, ...faults: [fault: string, find: string, planted: string][]): Mutation[] =>
+  faults.map(([fault, find, planted]) => ({ fault, file, find, planted }));
+
+/** Faults that a GPU would turn into wrong numbers now and then, and that the CPU twin must see every time. */
+export const mutatedPrograms: readonly MutatedProgram[] = [
+  {
+    program: "gemm", cases: [
+      "ENTRY(264, 328, 272, gemm_fp8_input_gradient, Fp8Gradient<Output::bf16>)",
+      "VARIANT(264, 328, 272, E4, E4, 256, 128, 3, Share::a, false, Output::bf16)",
+      "VARIANT(72, 136, 1600, E4, E4, 256, 128, 3, Share::a, false, Output::bf16)",
+    ],
+    mutations: inFile("gemm.cuh",
+      ["wrong swizzle", "row * 128 + (piece ^ row % 8) * 16;", "row * 128 + (piece ^ (PLANTED ? row / 2 : row) % 8) * 16;"],
+      ["stages read before they are full", "barrier_wait(&s.full[stage], phase);\n                wgmma_fence();", "if (!PLANTED) barrier_wait(&s.full[stage], phase);\n wgmma_fence();"],
+      ["stages filled before they are empty", "barrier_wait(&s.empty[stage], phase);", "if (!PLANTED) barrier_wait(&s.empty[stage], phase);"],
+      ["a stage released while products read it", "wgmma_wait<1>(); release(last);", "if (!PLANTED) wgmma_wait<1>(); release(last);"],
+      ["sums read before the products are done", "wgmma_wait<0>();\n                    pin", "if (!PLANTED) wgmma_wait<0>();\n pin"],
+      ["chunks written over while the copy engine reads them", "if (thread == 0) tma_wait_read<G::BUFFERS - 1>();", "if (thread == 0 && !PLANTED) tma_wait_read<G::BUFFERS - 1>();"],
+      ["stores that see no fence", "async_fence();", "if (!PLANTED) async_fence();"],
+      ["a block that ends before its stores have read", "if (thread == 0) tma_wait();", "if (thread == 0 && !PLANTED) tma_wait();"],
+      ["producer in the wrong phase", "int stage = 0; uint32_t phase = 1;", "int stage = 0; uint32_t phase = PLANTED ? 0 : 1;"],
+      ["half of a multicast", "(1 << PARTS) - 1", "(PLANTED ? 1 << rank : (1 << PARTS) - 1)"],
+      ["the first k block added to what the tile before left", "group * 64, k > 0);", "group * 64, PLANTED || k > 0);"],
+      ["no last partial row of tiles", "(problem.M + HEIGHT - 1) / HEIGHT", "(problem.M + (PLANTED ? 0 : HEIGHT - 1)) / HEIGHT"],
+      ["one scale of two", "* *tile.problem->scale_b", "* (PLANTED ? 1.f : *tile.problem->scale_b)"],
+      ["a block that ends while its neighbour still arrives", "cluster_sync();     // a block", "if (!PLANTED) cluster_sync();     // a block"]),
+  },
+  {
+    program: "attention-forward", cases: ["LONG(80, {1, 448, 2, 1, 200, {0, 150}})", "SHORT(80, {1, 333, 2, 1, 64, {0, 150, 160}})"],
+    mutations: [
+      ...inFile("attention-tiles.cuh", ["window off by one", "query - window + 1)", "query - window + (PLANTED ? 2 : 1))"]),
+      ...inFile("attention-forward.cuh",
+        ["documents forgotten where a tile is before the diagonal", "&& c0 >= full_start) return", "&& (PLANTED || c0 >= full_start)) return"],
+        ["scores read before the products are done", "wgmma_wait<0>(); pin<SCORES>", "if (!PLANTED) wgmma_wait<0>(); pin<SCORES>"],
+        ["values filled before they are empty", "barrier_wait(&s.v_empty[ring.stage], ring.phase ^ 1);", "if (!PLANTED) barrier_wait(&s.v_empty[ring.stage], ring.phase ^ 1);"],
+        ["a block that ends before its stores have read", "tma_wait_read();", "if (!PLANTED) tma_wait_read();"]),
+    ],
+  },
+  {
+    program: "attention-backward", cases: ["CHECK(80, {1, 333, 4, 2, 100, {0, 40, 41, 200, 320}})", "CHECK(64, {1, 256, 2, 1, 64, {0, 100}})"],
+    mutations: [
+      ...inFile("attention-statistics.cuh", ["no __syncthreads between partial sums and their sum", "__syncthreads();", "if (!PLANTED) __syncthreads();"]),
+      ...inFile("attention-backward.cuh",
+        ["a query too many sees a key", "query >= ends[i / 2 % 2]", "query >= ends[i / 2 % 2] + (PLANTED ? 1 : 0)"],
+        ["wrong scale of half the rows of dK", "sum_k, {shape.scale, shape.scale}", "sum_k, {shape.scale, PLANTED ? 1.f : shape.scale}"],
+        ["a stage that nobody releases", "if (held >= 0) release(&s.empty[held]); };", "if (held >= 0 && !PLANTED) release(&s.empty[held]); };"],
+        ["sums of dQ written before the products are done", "wgmma_wait<0>();\n    pin<D / 2>(sum);", "if (!PLANTED) wgmma_wait<0>();\n pin<D / 2>(sum);"]),
+    ],
+  },
+  {
+    program: "attention-portable-forward",
+    mutations: inFile("attention-portable-forward.cu", ["tiles read before their copies have landed", "cp_async_wait<0>();", "if (!PLANTED) cp_async_wait<0>();"]),
+  },
+  {
+    program: "quantise",
+    mutations: inFile("quantise.cuh",
+      ["transposed copy off by one row", "row0 + piece * 16) = get(column, piece);", "row0 + piece * 16 + (PLANTED ? 1 : 0)) = get(column, piece);"],
+      ["amax without the last block", "if (amax && threadIdx.x < 32) {", "if (amax && threadIdx.x < 32 && !(PLANTED && blockIdx.x == gridDim.x - 1)) {"],
+      ["no __syncthreads before a tile leaves", "__syncthreads();", "if (!PLANTED) __syncthreads();"]),
+  },
+  {
+    program: "norm",
+    mutations: inFile("norm.cu", ["a sum of a team that does not wait for its warps", "group_sync(1 + team, 32 * WARPS);", "if (!PLANTED) group_sync(1 + team, 32 * WARPS);"]),
+  },
+  {
+    program: "swiglu",
+    mutations: inFile("swiglu.cu", ["transposed gradient of up one line early", "t + (size_t)F * stride,", "t + (size_t)(PLANTED ? F - 1 : F) * stride,"]),
+  },
+  {
+    program: "rope",
+    mutations: inFile("rope.cu", ["gradients turned forward", "turn(a, b, c, s, -1)", "turn(a, b, c, s, PLANTED ? 1 : -1)"]),
+  },
+  {
+    program: "cross-entropy",
+    mutations: inFile("cross-entropy.cu", ["a row read before it has landed", "barrier_wait(full + p, 0);", "if (!PLANTED) barrier_wait(full + p, 0);"]),
+  },
+  {
+    program: "embedding",
+    mutations: inFile("embedding.cu", ["no last partial share of a long segment", "(s.count + SUM_WARPS - 1) / SUM_WARPS", "(s.count + (PLANTED ? 0 : SUM_WARPS - 1)) / SUM_WARPS"]),
+  },
+  {
+    program: "adamw",
+    mutations: inFile("adamw.cu",
+      ["weight decay where there is none", "w.decays ? s.decay : 1;", "PLANTED || w.decays ? s.decay : 1;"],
+      ["no __syncthreads between a tile and its transposition", "__syncthreads();", "if (!PLANTED) __syncthreads();"]),
+  },
+];
