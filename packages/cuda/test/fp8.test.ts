@@ -41,7 +41,7 @@ async function stepsOf(device: Device, { rows, C, O, residual, seed }: Layer, co
       fp8Update(scaling);
       return keep([y, dx, dWeight]);
     });
-    const bytes = [];
+    const bytes: Uint8Array[] = [];
     for (const tensor of [...results, scaling]) bytes.push(await tensor.bytes());
     const [y, dx, dWeight] = results.map(({ dtype }, j) => device.decode(dtype, bytes[j]!));
     steps.push({ y: y!, dx: dx!, dWeight: dWeight!, scaling: device.decode("f32", bytes[3]!), bytes });

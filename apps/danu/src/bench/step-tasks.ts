@@ -42,7 +42,7 @@ const settings = {
  *  packed into such rows; preference tuning of an adapter on as many tokens of pairs, with the reference beside it. */
 export async function openTask(device: Device, options: TaskOptions): Promise<StepTask> {
   const { config, sequenceLength: T, recompute } = options;
-  const decoder = new Decoder(device, config, T, { recompute });
+  const decoder = new Decoder(device, config, T, { recomputedBlocks: recompute ? config.layers : 0 });
   switch (options.task) {
     case "pretrain": return pretrainTask(decoder, options);
     case "sft": return await sftTask(decoder, options);

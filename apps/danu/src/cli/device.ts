@@ -32,6 +32,8 @@ export interface OpenDevice extends Disposable {
   readonly cuda: CudaDevice | null;
   /** Most memory held so far, in bytes; null where the device does not count. */
   peakBytes(): number | null;
+  /** Memory that nobody uses now, in bytes; null where it is not known. */
+  availableBytes(): number | null;
 }
 
 /** Opens the device that the flags name; `auto` takes a GPU where there is one, else the CPU, and falls back to the
@@ -86,6 +88,7 @@ export function openCpu(threads: number | undefined, { env }: Io): OpenDevice & 
     cuda: null,
     description: `cpu (${cpu.isa}, ${cpu.threads} threads)`,
     peakBytes: () => cpu.memory().peak,
+    availableBytes: () => process.availableMemory(),
     [Symbol.dispose]: () => cpu[Symbol.dispose](),
   };
 }
@@ -99,6 +102,7 @@ export function openCuda({ env }: Io): OpenDevice & { readonly cuda: CudaDevice 
     cuda,
     description: `${cuda.name} (${cuda.chip.name}, compute capability ${capabilityText(cuda.chip)})`,
     peakBytes: () => cuda.memory().peak,
+    availableBytes: () => cuda.freeBytes(),
     [Symbol.dispose]: () => cuda[Symbol.dispose](),
   };
 }
@@ -122,6 +126,7 @@ function openReference(): OpenDevice {
     cuda: null,
     description: "reference",
     peakBytes: () => null,
+    availableBytes: () => null,
     [Symbol.dispose]: () => device[Symbol.dispose](),
   };
 }

@@ -2,13 +2,12 @@ import { parameterCount } from "@danu/model";
 import type { RunPosition } from "@danu/train";
 
 import type { OpenDevice } from "../cli/device.ts";
-import { bytes, duration, short, withCommas } from "../cli/format.ts";
+import { duration, short, withCommas } from "../cli/format.ts";
 import type { Reporter } from "../cli/reporter.ts";
 import type { PassDType, Recipe } from "../recipe/recipe.ts";
 import type { DecoderBatch } from "./decoder-batch.ts";
-import { computeDtype } from "./fp8-passes.ts";
 import type { OpenRun } from "./open-run.ts";
-import { predictTrainingBytes } from "./predict-memory.ts";
+import { memoryText, type MemoryPlan } from "./plan-memory.ts";
 import type { PretrainParts } from "./setup.ts";
 
 /** What is said before a pretraining run begins. */
@@ -16,18 +15,17 @@ export interface PretrainAnnouncement {
   readonly recipe: Recipe;
   readonly run: OpenRun<DecoderBatch, PretrainParts>;
   readonly device: OpenDevice;
+  readonly memory: MemoryPlan;
   /** Measured, in FLOP/s; null where it was not. */
   readonly peakFlops: number | null;
   readonly reporter: Reporter;
 }
 
 /** Tells what is about to be trained, on what, and what it will take. */
-export function announcePretraining({ recipe, run, device, peakFlops, reporter }: PretrainAnnouncement): void {
+export function announcePretraining({ recipe, run, device, memory, peakFlops, reporter }: PretrainAnnouncement): void {
   const { start, parts } = run;
-  const { model, dtype, stages, tokensPerBatch, microBatchTokens, recompute } = recipe;
+  const { model, dtype, stages, tokensPerBatch } = recipe;
   const { steps } = parts.order;
-  const longest = Math.max(...stages.map((stage) => stage.sequenceLength));
-  const memory = predictTrainingBytes(model, { dtype: computeDtype(dtype), tokens: Math.max(longest, microBatchTokens), recompute });
   const sizes = `hidden ${model.hiddenSize}, ${model.layers} layers, vocabulary ${withCommas(model.vocabularySize)}`;
   const passes = ((steps * tokensPerBatch) / parts.trainTokens).toFixed(1);
   const lengths = stages.map((stage) => withCommas(stage.sequenceLength)).join(", then ");
@@ -44,8 +42,7 @@ export interface WorkAnnouncement {
   readonly dtype: PassDType;
   /** Measured, in FLOP/s; null where it was not. */
   readonly peakFlops: number | null;
-  /** Bytes that are expected to be held at most. */
-  readonly memory: number;
+  readonly memory: MemoryPlan;
   readonly start: RunPosition | null;
   readonly steps: number;
   readonly reporter: Reporter;
@@ -55,7 +52,7 @@ export interface WorkAnnouncement {
 export function announceWork({ device, dtype, peakFlops, memory, start, steps, reporter }: WorkAnnouncement): void {
   const peak = peakFlops === null ? "" : `, measured peak ${short(peakFlops)}FLOP/s in ${dtype}`;
   reporter.line(`device    ${device.description}${peak}`);
-  reporter.line(`memory    about ${bytes(memory)}`);
+  reporter.line(`memory    ${memoryText(memory)}`);
   if (start === null) return;
   const worked = `${duration(start.seconds)} worked`;
   reporter.line(`resuming  after step ${withCommas(start.step)} of ${withCommas(steps)}, ${worked}`);

@@ -6,7 +6,7 @@ import { short, withCommas } from "../cli/format.ts";
 import { checkDpoRecipe } from "../recipe/schema.ts";
 import { completeDpo, type DpoLayer } from "../recipe/tuning.ts";
 import { executeRun, type RunOptions, type RunResult } from "./execute-run.ts";
-import { announceTuning } from "./tuning/announce.ts";
+import { announceTuning, planTuningMemory } from "./tuning/announce.ts";
 import { buildDpoParts, type DpoParts } from "./tuning/dpo-parts.ts";
 import { quarantineFiles } from "./tuning/examples.ts";
 import type { PairTensors } from "./tuning/pair-batch.ts";
@@ -23,6 +23,7 @@ export async function dpo(options: RunOptions<DpoLayer>): Promise<RunResult> {
   const { out, device, reporter } = options;
   const { recipe, start } = await resolveTuning(options, { check: checkDpoRecipe, complete: completeDpo });
   const files = await chatFilesFor(start);
+  const memory = planTuningMemory(recipe, start.config, device);
   const losses = recipe.losses.map(({ loss }) => loss).join(" + ");
   return await executeRun<PairTensors, DpoParts>(options, {
     recipe,
@@ -37,14 +38,14 @@ export async function dpo(options: RunOptions<DpoLayer>): Promise<RunResult> {
     },
     made: [...Object.values(quarantineFiles(out)), tableFile(out)],
     build: ({ folder }, signal) => (
-      buildDpoParts(device.device, recipe, { recipe, source: start, folder, reporter, signal }, files)
+      buildDpoParts(device.device, recipe, { recipe, source: start, folder, reporter, signal, memory }, files)
     ),
     announce: (run, peakFlops) => {
       const { examples: { train, validation }, order } = run.parts;
       const sequences = train.flatMap(({ chosen, rejected }) => [chosen, rejected]);
       const tokens = sequences.reduce((sum, { ids }) => sum + ids.length, 0);
       announceTuning({
-        recipe, config: start.config, run, device, peakFlops, reporter,
+        recipe, config: start.config, run, device, memory, peakFlops, reporter,
         data: `${withCommas(train.length)} pairs of ${short(tokens)} tokens; ${withCommas(validation.length)} held out`,
         plan: `${withCommas(order.steps)} steps of ${withCommas(recipe.pairsPerBatch)} pairs, loss ${losses}`,
         cut: sequences.map(({ cut }) => cut),

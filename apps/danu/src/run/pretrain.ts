@@ -15,6 +15,7 @@ import { checkRecipe } from "../recipe/schema.ts";
 import { announcePretraining } from "./announce.ts";
 import type { DecoderBatch } from "./decoder-batch.ts";
 import { executeRun, type RunOptions, type RunResult } from "./execute-run.ts";
+import { planMemory } from "./plan-memory.ts";
 import { openRunData, preparedFolders } from "./run-data.ts";
 import { buildPretrainParts, type PretrainParts } from "./setup.ts";
 
@@ -25,6 +26,8 @@ export async function pretrain(options: RunOptions<RecipeLayer>): Promise<RunRes
   const { out, device, reporter } = options;
   const { recipe, tokenizer } = await resolveRecipe(options);
   const files = await tokenizerFilesFor(tokenizer, recipe.model);
+  const longest = Math.max(...recipe.stages.map((stage) => stage.sequenceLength));
+  const memory = planMemory(recipe.model, { ...recipe, tokens: Math.max(longest, recipe.microBatchTokens) }, device);
   return await executeRun<DecoderBatch, PretrainParts>(options, {
     recipe,
     head: {
@@ -39,13 +42,13 @@ export async function pretrain(options: RunOptions<RecipeLayer>): Promise<RunRes
     build: async ({ folder }, signal) => {
       const data = await openRunData({ recipe, tokenizer, folder, reporter, signal });
       try {
-        return buildPretrainParts(device.device, recipe, data, files);
+        return buildPretrainParts(device.device, recipe, data, files, memory);
       } catch (error) {
         data[Symbol.dispose]();
         throw error;
       }
     },
-    announce: (run, peakFlops) => announcePretraining({ recipe, run, device, peakFlops, reporter }),
+    announce: (run, peakFlops) => announcePretraining({ recipe, run, device, memory, peakFlops, reporter }),
     finish: async ({ folder }, parts) => {
       const model = join(folder, "model");
       await saveModel(model, recipe.model, parts.trainer.params, files);

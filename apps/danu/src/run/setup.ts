@@ -8,6 +8,7 @@ import { saveModel } from "../model/save-model.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { releaseBatches, toDecoderBatch, uploaded, uploadEach, type DecoderBatch } from "./decoder-batch.ts";
 import { computeDtype, createPasses } from "./fp8-passes.ts";
+import type { MemoryPlan } from "./plan-memory.ts";
 import type { RunData } from "./run-data.ts";
 import type { RunParts } from "./run-parts.ts";
 
@@ -27,11 +28,12 @@ export function buildPretrainParts(
   recipe: Recipe,
   data: RunData,
   files: ReadonlyMap<string, Uint8Array | string>,
+  { recomputedBlocks }: MemoryPlan,
 ): PretrainParts {
   const { model, dtype, seed, tokensPerBatch, documentMask } = recipe;
   const sampler = createSampler({ data: data.train, seed, tokensPerBatch, stages: recipe.stages, documentMask });
   const longest = Math.max(...recipe.stages.map((stage) => stage.sequenceLength));
-  const decoder = new Decoder(device, model, longest, { recompute: recipe.recompute });
+  const decoder = new Decoder(device, model, longest, { recomputedBlocks });
   const passes = createPasses(device, model, recipe);
   const trainer: Trainer<DecoderParameters, DecoderBatch> = new Trainer<DecoderParameters, DecoderBatch>({
     ...passes.options,

@@ -6,7 +6,7 @@ import { percent, short, withCommas } from "../cli/format.ts";
 import { checkSftRecipe } from "../recipe/schema.ts";
 import { completeSft, type SftLayer } from "../recipe/tuning.ts";
 import { executeRun, type RunOptions, type RunResult } from "./execute-run.ts";
-import { announceTuning } from "./tuning/announce.ts";
+import { announceTuning, planTuningMemory } from "./tuning/announce.ts";
 import { quarantineFiles } from "./tuning/examples.ts";
 import { resolveTuning } from "./tuning/resolve.ts";
 import { answerSample } from "./tuning/sample.ts";
@@ -21,6 +21,7 @@ export async function sft(options: RunOptions<SftLayer>): Promise<RunResult> {
   const { out, device, reporter } = options;
   const { recipe, start } = await resolveTuning(options, { check: checkSftRecipe, complete: completeSft });
   const files = await chatFilesFor(start);
+  const memory = planTuningMemory(recipe, start.config, device);
   return await executeRun<ChatBatch, SftParts>(options, {
     recipe,
     head: {
@@ -29,14 +30,14 @@ export async function sft(options: RunOptions<SftLayer>): Promise<RunResult> {
     },
     made: Object.values(quarantineFiles(out)),
     build: ({ folder }, signal) => (
-      buildSftParts(device.device, recipe, { recipe, source: start, folder, reporter, signal }, files)
+      buildSftParts(device.device, recipe, { recipe, source: start, folder, reporter, signal, memory }, files)
     ),
     announce: (run, peakFlops) => {
       const { examples: { train, validation }, order } = run.parts;
       const trained = train.reduce((sum, { chat }) => sum + chat.trainedTokens, 0);
       const tokens = train.reduce((sum, { chat }) => sum + chat.ids.length, 0);
       announceTuning({
-        recipe, config: start.config, run, device, peakFlops, reporter,
+        recipe, config: start.config, run, device, memory, peakFlops, reporter,
         data: `${withCommas(train.length)} conversations of ${short(tokens)} tokens, ${short(trained)} of them trained; `
           + `${withCommas(validation.length)} held out`,
         plan: `${withCommas(order.steps)} steps of ${withCommas(recipe.tokensPerBatch)} tokens, in rows of `

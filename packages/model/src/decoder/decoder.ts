@@ -21,8 +21,8 @@ export interface DecoderInput {
 
 /** Switches of a forward pass. */
 export interface DecoderOptions {
-  /** Forget the activations of every block and compute them again in the backward pass. */
-  readonly recompute?: boolean;
+  /** Forget the activations of this many blocks, the first ones, and compute them again in the backward pass. */
+  readonly recomputedBlocks?: number;
 }
 
 /** A Llama or Mistral decoder on one device: grouped-query attention with RoPE, SwiGLU, RMSNorm, no biases.
@@ -32,7 +32,7 @@ export class Decoder implements Disposable {
   readonly device: Device;
   /** Longest text this decoder can see, in tokens. */
   readonly positions: number;
-  readonly #recompute: boolean;
+  readonly #recomputedBlocks: number;
   readonly #table: Tensor;
 
   /** @param positions longest text that will be seen, at most and by default `maxPositions` of the configuration */
@@ -40,7 +40,7 @@ export class Decoder implements Disposable {
     this.config = config;
     this.device = device;
     this.positions = positions;
-    this.#recompute = options.recompute ?? false;
+    this.#recomputedBlocks = options.recomputedBlocks ?? 0;
     this.#table = keep(ropeTable(device, { positions, headDim: config.headDim, theta: config.ropeTheta }));
   }
 
@@ -51,7 +51,7 @@ export class Decoder implements Disposable {
       let x = input.embeddingNoise == null ? embedded : add(embedded, cast(input.embeddingNoise, embedded.dtype));
       params.blocks.forEach((block, i) => {
         const forward = (p: AdaptedBlock, h: Tensor): Tensor => scope(() => this.#block(p, h, input, caches?.[i] ?? null));
-        x = this.#recompute ? remat(forward)(block, x) : forward(block, x);
+        x = i < this.#recomputedBlocks ? remat(forward)(block, x) : forward(block, x);
       });
       return rmsNorm(x, params.norm, this.config.rmsNormEps);
     });

@@ -6,9 +6,8 @@ import { short, withCommas } from "../../cli/format.ts";
 import type { Reporter } from "../../cli/reporter.ts";
 import type { TuningRecipe } from "../../recipe/tuning.ts";
 import { announceWork } from "../announce.ts";
-import { computeDtype } from "../fp8-passes.ts";
 import type { OpenRun } from "../open-run.ts";
-import { predictTrainingBytes } from "../predict-memory.ts";
+import { planMemory, type MemoryPlan } from "../plan-memory.ts";
 
 /** What is said before fine-tuning begins. */
 export interface TuningAnnouncement<B> {
@@ -16,6 +15,7 @@ export interface TuningAnnouncement<B> {
   readonly config: DecoderConfig;
   readonly run: OpenRun<B>;
   readonly device: OpenDevice;
+  readonly memory: MemoryPlan;
   /** Measured, in FLOP/s; null where it was not. */
   readonly peakFlops: number | null;
   readonly reporter: Reporter;
@@ -29,8 +29,8 @@ export interface TuningAnnouncement<B> {
 
 /** Tells what is about to be fine-tuned, on what, and what it will take. */
 export function announceTuning<B>(announcement: TuningAnnouncement<B>): void {
-  const { recipe, config, run, device, peakFlops, reporter, data, plan, cut } = announcement;
-  const { dtype, lora, recompute } = recipe;
+  const { recipe, config, run, device, memory, peakFlops, reporter, data, plan, cut } = announcement;
+  const { dtype, lora } = recipe;
   const trained = lora === null ? parameterCount(config) : adapterSize(recipe, config);
   const what = lora === null ? "all trained" : `${short(trained)} trained, an adapter of rank ${lora.rank}`;
   reporter.line(`model     ${recipe.model}: ${short(parameterCount(config))} parameters, ${what}, ${dtype}`);
@@ -42,9 +42,14 @@ export function announceTuning<B>(announcement: TuningAnnouncement<B>): void {
     reporter.line(`cut       ${count} sequences longer than ${length} lose ${short(lost)} trained tokens`);
   }
   reporter.line(`plan      ${plan}`);
-  const tokens = Math.max(recipe.sequenceLength, recipe.microBatchTokens);
-  const memory = predictTrainingBytes(config, { dtype: computeDtype(dtype), tokens, recompute, trained });
   announceWork({ device, dtype, peakFlops, memory, start: run.start, steps: run.parts.order.steps, reporter });
+}
+
+/** What fine-tuning will take. @throws DeviceError where a GPU has no room for it */
+export function planTuningMemory(recipe: TuningRecipe, config: DecoderConfig, device: OpenDevice): MemoryPlan {
+  const { dtype, recompute, lora, sequenceLength, microBatchTokens } = recipe;
+  const trained = lora === null ? parameterCount(config) : adapterSize(recipe, config);
+  return planMemory(config, { dtype, recompute, trained, tokens: Math.max(sequenceLength, microBatchTokens) }, device);
 }
 
 function adapterSize({ lora }: TuningRecipe, config: DecoderConfig): number {

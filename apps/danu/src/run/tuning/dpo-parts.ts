@@ -7,12 +7,12 @@ import { Trainer } from "@danu/train";
 import type { DpoRecipe } from "../../recipe/tuning.ts";
 import { releaseBatches, uploaded, uploadEach } from "../decoder-batch.ts";
 import type { RunParts } from "../run-parts.ts";
-import { readPairs, type Examples, type ExamplesOptions } from "./examples.ts";
+import { readPairs, type Examples } from "./examples.ts";
 import { answerLogProbabilities, uploadPairs, type PairTensors } from "./pair-batch.ts";
 import { lengthOf, scheduleOf, shareOfWork } from "./plan.ts";
 import { openReference, type ReferenceModel } from "./reference.ts";
 import { referenceTables, type ReferenceTables } from "./reference-table.ts";
-import { loadTunedModel, saveForCheckpoint, withModel, type TunedModel, type TunedParameters } from "./tuned-model.ts";
+import { loadTunedModel, saveForCheckpoint, withModel, type TunedModel, type TunedParameters, type TuningPartsOptions } from "./tuned-model.ts";
 
 /** What preference tuning works with. */
 export interface DpoParts extends RunParts<PairTensors> {
@@ -25,7 +25,7 @@ export interface DpoParts extends RunParts<PairTensors> {
 /** Reads the pairs and builds policy, reference, trainer and data order.
  *  @throws DataError, and the errors of the models */
 export async function buildDpoParts(
-  device: Device, recipe: DpoRecipe, options: ExamplesOptions, files: ReadonlyMap<string, Uint8Array | string>,
+  device: Device, recipe: DpoRecipe, options: TuningPartsOptions, files: ReadonlyMap<string, Uint8Array | string>,
 ): Promise<DpoParts> {
   const { source } = options;
   const { sequenceLength, microBatchTokens, pairsPerBatch, seed } = recipe;
@@ -39,7 +39,7 @@ export async function buildDpoParts(
   const packing = { mismatched: needs.klEstimate, maxLength: sequenceLength };
   const [train, validation] = [{ ...packing, examples: examples.train }, { ...packing, examples: examples.validation }];
   const held = pairMicroBatches(validation.examples, validation.examples.map((_, i) => i), microBatchTokens);
-  const model = await loadTunedModel(device, recipe, source.config);
+  const model = await loadTunedModel(device, recipe, source.config, options.memory);
   let reference: ReferenceModel | null = null;
   const trainer = dpoTrainer(recipe, model, (batch) => batch.reference ?? reference?.logProbabilities(batch) ?? null);
   if (needs.reference) {

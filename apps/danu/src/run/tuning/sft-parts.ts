@@ -10,9 +10,9 @@ import { releaseBatches, toDecoderBatch, uploaded, uploadEach, type DecoderBatch
 import { computeDtype, createPasses } from "../fp8-passes.ts";
 import type { RunParts } from "../run-parts.ts";
 import { embeddingNoise } from "./embedding-noise.ts";
-import { readChats, type Examples, type ExamplesOptions } from "./examples.ts";
+import { readChats, type Examples } from "./examples.ts";
 import { lengthOf, scheduleOf, shareOfWork } from "./plan.ts";
-import { loadTunedModel, saveForCheckpoint, withModel, type TunedModel, type TunedParameters } from "./tuned-model.ts";
+import { loadTunedModel, saveForCheckpoint, withModel, type TunedModel, type TunedParameters, type TuningPartsOptions } from "./tuned-model.ts";
 
 /** A micro-batch of conversations on a device. */
 export interface ChatBatch extends DecoderBatch {
@@ -32,7 +32,7 @@ export interface SftParts extends RunParts<ChatBatch> {
 
 /** Reads the conversations and builds model, trainer and data order. @throws DataError, and the errors of the model */
 export async function buildSftParts(
-  device: Device, recipe: SftRecipe, options: ExamplesOptions, files: ReadonlyMap<string, Uint8Array | string>,
+  device: Device, recipe: SftRecipe, options: TuningPartsOptions, files: ReadonlyMap<string, Uint8Array | string>,
 ): Promise<SftParts> {
   const { source } = options;
   const { sequenceLength, tokensPerBatch, microBatchTokens, seed } = recipe;
@@ -44,7 +44,7 @@ export async function buildSftParts(
     length: lengthOf(recipe), seed,
   }), recipe.model);
   const learningRate = scheduleOf(recipe, order.steps);
-  const model = await loadTunedModel(device, recipe, source.config);
+  const model = await loadTunedModel(device, recipe, source.config, options.memory);
   const trainer = sftTrainer(recipe, model);
   const rowsPerStep = tokensPerBatch / sequenceLength;
   const rows = Math.min(rowsPerStep, Math.max(1, Math.floor(microBatchTokens / sequenceLength)));

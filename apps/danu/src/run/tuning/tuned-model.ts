@@ -13,7 +13,14 @@ import { InputError } from "../../cli/errors.ts";
 import { saveModel } from "../../model/save-model.ts";
 import type { TuningRecipe } from "../../recipe/tuning.ts";
 import { computeDtype } from "../fp8-passes.ts";
+import type { MemoryPlan } from "../plan-memory.ts";
+import type { ExamplesOptions } from "./examples.ts";
 import type { TuningSource } from "./source.ts";
+
+/** What the parts of a fine-tuning run are built with. */
+export interface TuningPartsOptions extends ExamplesOptions {
+  readonly memory: MemoryPlan;
+}
 
 /** What fine-tuning updates: all weights, or an adapter. */
 export type TunedParameters = DecoderParameters | LoraParameters;
@@ -32,10 +39,12 @@ export interface TunedModel extends Disposable {
 
 /** Loads the model of a recipe to train it, with a fresh adapter if the recipe has one.
  *  @throws FileError, ConfigError, SafetensorsError */
-export async function loadTunedModel(device: Device, recipe: TuningRecipe, config: DecoderConfig): Promise<TunedModel> {
-  const { model, lora, dtype, seed, sequenceLength, recompute } = recipe;
+export async function loadTunedModel(
+  device: Device, recipe: TuningRecipe, config: DecoderConfig, { recomputedBlocks }: MemoryPlan,
+): Promise<TunedModel> {
+  const { model, lora, dtype, seed, sequenceLength } = recipe;
   const loaded = await loadWeights(device, model, lora === null ? "f32" : computeDtype(dtype));
-  const decoder = new Decoder(device, config, sequenceLength, { recompute });
+  const decoder = new Decoder(device, config, sequenceLength, { recomputedBlocks });
   return await tuneWeights(decoder, loaded, lora, seed);
 }
 

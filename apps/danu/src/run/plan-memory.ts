@@ -1,0 +1,73 @@
+import { parameterCount, type DecoderConfig } from "@danu/model";
+import { DeviceError } from "@danu/tensor";
+
+import type { OpenDevice } from "../cli/device.ts";
+import { bytes, withCommas } from "../cli/format.ts";
+import type { PassDType } from "../recipe/recipe.ts";
+import { computeDtype } from "./fp8-passes.ts";
+
+/** Settings that decide how much memory training takes. */
+export interface MemorySettings {
+  readonly dtype: PassDType;
+  /** Tokens of a micro-batch. */
+  readonly tokens: number;
+  /** Compute the activations of every block twice, whether or not there is room for them. */
+  readonly recompute: boolean;
+  /** Parameters that are trained; all of the model's by default, else an adapter's beside them. */
+  readonly trained?: number;
+}
+
+/** What training will take, known before its first step. */
+export interface MemoryPlan {
+  /** Bytes that are held at most, as expected. */
+  readonly bytes: number;
+  /** Blocks whose activations are computed again in the backward pass, the first ones. */
+  readonly recomputedBlocks: number;
+  /** Bytes that the device has; null where it does not say. */
+  readonly available: number | null;
+}
+
+/** Recomputes as few blocks as fit the device.
+ *  @throws DeviceError where a GPU has no room even if all are recomputed: other memory cannot help it out */
+export function planMemory(config: DecoderConfig, settings: MemorySettings, device: OpenDevice): MemoryPlan {
+  const { layers } = config;
+  const available = device.availableBytes();
+  const needed = (blocks: number): number => trainingBytes(config, settings, blocks);
+  let recomputedBlocks = settings.recompute ? layers : 0;
+  while (available !== null && recomputedBlocks < layers && needed(recomputedBlocks) > available) recomputedBlocks++;
+  const plan = { bytes: needed(recomputedBlocks), recomputedBlocks, available };
+  if (available !== null && plan.bytes > available && device.cuda !== null) {
+    throw new DeviceError(
+      `cuda: expected a run that fits the ${bytes(available)} that are free, got one of about ${bytes(plan.bytes)} with every block `
+      + `recomputed; use fewer --micro-batch-tokens than ${withCommas(settings.tokens)}, or a smaller model`,
+      plan,
+    );
+  }
+  return plan;
+}
+
+/** Memory that training is expected to take at most, in bytes.
+ *
+ *  A parameter has its f32 master weight, two moments and gradient, and in low precision a copy and that copy's gradient. A
+ *  token keeps of every block its inputs and products: residual stream and norms `4 C`, queries, rotated queries and
+ *  attention output `3 H·D`, keys and values with rotated keys `3 G·D`, and `3 F` of the feed-forward layer; of a
+ *  recomputed block only the stream, while one of them is there in full. One block more is on its way back. Frozen weights
+ *  are held once. */
+function trainingBytes(config: DecoderConfig, settings: MemorySettings, recomputedBlocks: number): number {
+  const { tokens, trained = parameterCount(config) } = settings;
+  const { hiddenSize: C, intermediateSize: F, heads, keyValueHeads, headDim, layers } = config;
+  const isLow = computeDtype(settings.dtype) === "bf16";
+  const [element, perParameter] = isLow ? [2, 20] : [4, 16];
+  const block = 4 * C + 3 * heads * headDim + 3 * keyValueHeads * headDim + 3 * F;
+  const inFull = layers - recomputedBlocks + (recomputedBlocks > 0 ? 2 : 1);
+  const frozen = trained === parameterCount(config) ? 0 : parameterCount(config) * element;
+  return frozen + trained * perParameter + tokens * (recomputedBlocks * C + inFull * block) * element;
+}
+
+/** The plan in words. */
+export function memoryText({ bytes: needed, recomputedBlocks, available }: MemoryPlan): string {
+  const room = available === null ? "" : ` of ${bytes(available)} free`;
+  const again = recomputedBlocks === 0 ? "" : `, ${recomputedBlocks} blocks computed again on the way back`;
+  const warning = available !== null && needed > available ? "; that may be too much: use fewer --micro-batch-tokens" : "";
+  return `about ${bytes(needed)}${room}${again}${warning}`;
+}
