@@ -31,7 +31,7 @@ export interface StandinBuild {
  *  Of a kernel file that does not compile the errors are printed, and its image does not load.
  *  @param files kernel files, without ending; all by default */
 export async function buildStandin(files: readonly string[] = filesOf(kernels, ".cu").map(stem)): Promise<StandinBuild> {
-  const sources = [...filesOf(kernels, ".cu", ".cuh"), ...filesOf(join(kernels, "twin"), ".cuh", ".h"), ...filesOf(here, ".cpp", ".h")];
+  const sources = [...filesOf(kernels, ".cu", ".cuh"), ...filesOf(join(kernels, "twin"), ".cuh", ".h"), ...filesOf(here, ".cpp", ".cu", ".h")];
   const folder = join(folders, nameOf(compiler, ...flags, ...sources.flatMap((path) => [path, read(path)])));
   const library = join(folder, "libdanu_standin.so");
   if (!existsSync(library)) [objects, folders].forEach(prune);
@@ -57,7 +57,7 @@ async function buildDriver(library: string): Promise<void> {
 async function buildKernels(name: string, folder: string): Promise<void> {
   const source = join(folder, `${name}.cpp`);
   const library = join(folder, `${name}.so`);
-  const { code, said } = await compileKernels(join(kernels, `${name}.cu`), source, library);
+  const { code, said } = await compileKernels(sourceOf(name), source, library);
   rmSync(source);
   if (code !== 0) writeFileSync(errorsOf(folder, name), `${said.split("\n").slice(0, 20).join("\n")}\n`);
   writeFileSync(join(folder, `${name}.fatbin`), `danu-standin ${library}\n`);
@@ -113,6 +113,11 @@ function compile(args: readonly string[]): Promise<Ended> {
     child.on("error", reject);
     child.on("close", (code) => resolve({ code, said: code === 0 ? output : errors }));
   });
+}
+
+/** A kernel file of the package, or of the stand-in's own tests. */
+function sourceOf(name: string): string {
+  return [kernels, here].map((folder) => join(folder, `${name}.cu`)).find((path) => existsSync(path)) ?? join(kernels, `${name}.cu`);
 }
 
 function errorsOf(folder: string, name: string): string {

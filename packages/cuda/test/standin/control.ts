@@ -1,4 +1,4 @@
-import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -95,6 +95,16 @@ export class Standin {
     return lines(this.#functions.reports());
   }
 
+  /** What a compiled kernel takes; null where its file has no such kernel, or did not compile. */
+  parameters(file: string, name: string): StandinParameter[] | null {
+    const text = this.#functions.parameters(readFileSync(join(this.folder, `${file}.fatbin`), "utf8"), name);
+    if (text === "") return null;
+    return lines(text).filter((line) => line !== "").map((line) => {
+      const [type, offset, bytes] = line.split(" ") as [string, string, string];
+      return { type, offset: Number(offset), bytes: Number(bytes) };
+    });
+  }
+
   /** Forgets calls and reports. */
   clear(): void {
     this.#functions.clear();
@@ -105,6 +115,14 @@ export class Standin {
     const counts = kinds.map((kind) => [kind, this.#functions.live(kind)] as const);
     return Object.fromEntries(counts.filter(([, count]) => count > 0));
   }
+}
+
+/** A parameter of a compiled kernel. */
+export interface StandinParameter {
+  /** p pointer, i int, l long, f float, d double, m tensor map, s another struct. */
+  readonly type: string;
+  readonly offset: number;
+  readonly bytes: number;
 }
 
 type Functions = ReturnType<typeof bind>;
@@ -122,6 +140,7 @@ function bind(path: string) {
     fail: native<(name: string, nth: number, status: number) => void>("fail", "void", "str", "int", "int"),
     calls: native<() => string>("calls", "str"),
     reports: native<() => string>("reports", "str"),
+    parameters: native<(image: string, name: string) => string>("parameters", "str", "str", "str"),
     clear: native<() => void>("clear", "void"),
     live: native<(kind: string) => number>("live", "int", "str"),
   };

@@ -1,4 +1,4 @@
-// cuTensorMapEncodeTiled with the rules that the driver has for it, and names of errors.
+// cuTensorMapEncodeTiled with the rules that the driver has for it.
 #include "memory.h"
 #include "tensor-map.h"
 
@@ -52,13 +52,4 @@ CUresult CUDAAPI cuTensorMapEncodeTiled(CUtensorMap* out, CUtensorMapDataType ty
         return CUDA_SUCCESS;
     }, base, rank);
 }
-
-CUresult CUDAAPI cuGetErrorName(CUresult error, const char** out) {
-    static std::map<int, std::string> names;
-    std::string& name = names[error];
-    name = "CUDA_ERROR_" + std::to_string((int)error);
-    *out = name.c_str();
-    return CUDA_SUCCESS;
-}
-CUresult CUDAAPI cuGetErrorString(CUresult error, const char** out) { return cuGetErrorName(error, out); }
 }

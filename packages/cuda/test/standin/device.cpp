@@ -196,4 +196,13 @@ CUresult CUDAAPI cuMemPoolTrimTo(CUmemoryPool pool, size_t keep) {
         return CUDA_SUCCESS;
     }, pool, keep);
 }
+
+CUresult CUDAAPI cuGetErrorName(CUresult error, const char** out) {
+    static std::map<int, std::string> names;
+    std::string& name = names[error];
+    name = "CUDA_ERROR_" + std::to_string((int)error);
+    *out = name.c_str();
+    return CUDA_SUCCESS;
+}
+CUresult CUDAAPI cuGetErrorString(CUresult error, const char** out) { return cuGetErrorName(error, out); }
 }

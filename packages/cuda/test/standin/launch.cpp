@@ -17,7 +17,7 @@ Arguments::Arguments(const Kernel& kernel, void* const* values) {
         offsets.push_back(bytes);
         bytes += p.bytes;
     }
-    constexpr size_t ALIGNMENT = 64;
+    constexpr size_t ALIGNMENT = 128;
     memory_.reset(new char[bytes + ALIGNMENT]);
     char* start = (char*)(((uintptr_t)memory_.get() + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
     for (int i = 0; i < kernel.count; i++) {

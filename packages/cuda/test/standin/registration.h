@@ -12,7 +12,7 @@ template <class T> constexpr char letter() {
     if (std::is_same_v<T, float>) return 'f';
     if (std::is_same_v<T, double>) return 'd';
     if (std::is_integral_v<T> || std::is_enum_v<T>) return sizeof(T) == 8 ? 'l' : 'i';
-    return sizeof(T) == 128 && alignof(T) == 64 ? 'm' : 's';
+    return sizeof(T) == 128 && alignof(T) >= 64 ? 'm' : 's';
 }
 
 template <auto F> struct Entry;
