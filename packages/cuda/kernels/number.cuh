@@ -2,11 +2,11 @@
 // ties to even; e4m3 saturates, e5m2 and f16 overflow to infinity, and integers saturate with NaN as 0. OCP 8-bit floating
 // point specification 1.0. Subnormals count: not for files that are compiled with fast math.
 #pragma once
-#include "elements.cuh"
+#include <string.h>
 #include <type_traits>
+#include <warp.cuh>
 
 namespace number {
-using elements::Pack;
 using Bf16 = __nv_bfloat16;
 using F16 = __half;
 struct E4m3 { uint8_t bits; };
@@ -70,13 +70,22 @@ template <class T, class N> DEVICE T saturated(N x) {
 
 // ---- Neighbours in memory
 
+/// What BYTES in a row are accessed in.
+template <int BYTES> using Vector = std::conditional_t<BYTES % 16 == 0, uint4, std::conditional_t<BYTES % 8 == 0, uint2, uint32_t>>;
+
 /// `count` of N neighbours, in one access where all of them are wanted and `wide` says that they start at a multiple of
 /// their bytes; the values of the others are left alone.
 template <class T, int N> DEVICE void load(Value<T> (&v)[N], const T* from, bool wide, int64_t count) {
     if (wide && count >= N) {
-        const Pack<T, N> pack = *reinterpret_cast<const Pack<T, N>*>(from);
+        using V = Vector<N * sizeof(T)>;
+        constexpr int VECTORS = N * sizeof(T) / sizeof(V);
+        V vectors[VECTORS];
         #pragma unroll
-        for (int i = 0; i < N; i++) v[i] = value(pack.element[i]);
+        for (int i = 0; i < VECTORS; i++) vectors[i] = reinterpret_cast<const V*>(from)[i];
+        T elements[N];
+        memcpy(elements, vectors, sizeof elements);
+        #pragma unroll
+        for (int i = 0; i < N; i++) v[i] = value(elements[i]);
     } else {
         #pragma unroll
         for (int i = 0; i < N; i++) if (i < count) v[i] = value(from[i]);
@@ -85,10 +94,15 @@ template <class T, int N> DEVICE void load(Value<T> (&v)[N], const T* from, bool
 /// The same out; `convert` makes the element of a number.
 template <class T, int N, class V, class F> DEVICE void store(T* to, const V (&v)[N], bool wide, int64_t count, F convert) {
     if (wide && count >= N) {
-        Pack<T, N> pack;
+        T elements[N];
         #pragma unroll
-        for (int i = 0; i < N; i++) pack.element[i] = convert(v[i]);
-        *reinterpret_cast<Pack<T, N>*>(to) = pack;
+        for (int i = 0; i < N; i++) elements[i] = convert(v[i]);
+        using To = Vector<N * sizeof(T)>;
+        constexpr int VECTORS = N * sizeof(T) / sizeof(To);
+        To vectors[VECTORS];
+        memcpy(vectors, elements, sizeof elements);
+        #pragma unroll
+        for (int i = 0; i < VECTORS; i++) __stwb(reinterpret_cast<To*>(to) + i, vectors[i]);   // a plain store comes apart into elements
     } else {
         #pragma unroll
         for (int i = 0; i < N; i++) if (i < count) to[i] = convert(v[i]);

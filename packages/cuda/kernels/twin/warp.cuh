@@ -159,3 +159,4 @@ DEVICE int __popc(uint32_t v) { return __builtin_popcount(v); }
 template <class T> T atomicAdd(T* to, T v) { const T old = *to; *to += v; return old; }
 DEVICE void __threadfence() {}
 template <class T> T __ldcg(const T* p) { return *p; }
+template <class T> void __stwb(T* p, T v) { *p = v; }
