@@ -50,7 +50,7 @@ template <Major A_MAJOR, Major B_MAJOR> DEVICE void f32(const Product& p) {
     }
 
     const float f = factor(p);
-    const bool whole = aligned<float>(p.y, p.ldy, tile.y) && aligned<float>(p.residual, p.ldy, tile.y);
+    const bool pieces = in_pieces<float, 4>(p, tile);
     #pragma unroll
     for (int u = 0; u < 8; u++)
         #pragma unroll
@@ -60,7 +60,10 @@ template <Major A_MAJOR, Major B_MAJOR> DEVICE void f32(const Product& p) {
             float (&v)[4] = sum[u / 4][u % 4][h];
             #pragma unroll
             for (int i = 0; i < 4; i++) v[i] *= f;
-            if (r < p.M && c < p.N) finish(static_cast<float*>(p.y) + at, p.residual ? static_cast<const float*>(p.residual) + at : nullptr, v, p.N - c, whole);
+            if (r >= p.M || c >= p.N) continue;
+            if (pieces) { finish<float>(p, at, v); continue; }
+            #pragma unroll
+            for (int i = 0; i < 4; i++) if (c + i < p.N) finish<float>(p, at + i, v[i]);
         }
 }
 }  // namespace matmul

@@ -77,10 +77,9 @@ template <class T, Major MAJOR, int ROWS> struct Operand {
     }
 };
 
-/// Writes what a warp has: 16 rows at a time through shared memory, so that a lane has eight columns of a row.
+/// Writes what a warp has: 16 rows at a time through shared memory, so that its lanes write neighbours.
 template <class G, class R> DEVICE void write(const Product& p, const Tile& tile, float* staged, const float (&sum)[G::WM / 16][G::WN / 8][4], int row, int column) {
-    const int lane = threadIdx.x % 32; const float f = factor(p);
-    const bool whole = aligned<R>(p.y, p.ldy, tile.y) && (!p.residual || aligned<R>(p.residual, p.ldy, tile.y));
+    const int lane = threadIdx.x % 32; const float f = factor(p); const bool pieces = in_pieces<R, 8>(p, tile);
     #pragma unroll
     for (int m = 0; m < G::WM / 16; m++) {
         __syncwarp();
@@ -90,13 +89,13 @@ template <class G, class R> DEVICE void write(const Product& p, const Tile& tile
             for (int half = 0; half < 2; half++)
                 *reinterpret_cast<float2*>(staged + (lane / 4 + 8 * half) * G::RESULT_STRIDE + n * 8 + lane % 4 * 2) = make_float2(sum[m][n][2 * half] * f, sum[m][n][2 * half + 1] * f);
         __syncwarp();
-        #pragma unroll
-        for (int i = 0; i < G::WN / 16; i++) {
-            const int in = (lane + 32 * i) / (G::WN / 8), x = (lane + 32 * i) % (G::WN / 8) * 8, r = row + m * 16 + in, c = column + x;
-            const float4 low = *reinterpret_cast<const float4*>(staged + in * G::RESULT_STRIDE + x), high = *reinterpret_cast<const float4*>(staged + in * G::RESULT_STRIDE + x + 4);
-            float v[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
-            const int64_t at = tile.y + (int64_t)r * p.ldy + c;
-            if (r < p.M && c < p.N) finish(static_cast<R*>(p.y) + at, p.residual ? static_cast<const R*>(p.residual) + at : nullptr, v, p.N - c, whole);
+        const int step = pieces ? 8 : 1;
+        #pragma unroll 1
+        for (int i = lane * step; i < 16 * G::WN; i += 32 * step) {
+            const int y = i / G::WN, x = i % G::WN, r = row + m * 16 + y, c = column + x;
+            const float* from = staged + y * G::RESULT_STRIDE + x; const int64_t at = tile.y + (int64_t)r * p.ldy + c;
+            if (r >= p.M || c >= p.N) continue;
+            if (pieces) { float v[8]; elements::load(from, v); finish<R>(p, at, v); } else finish<R>(p, at, *from);
         }
     }
 }
@@ -120,11 +119,13 @@ template <class G> DEVICE void tensor_core(const Product& p) {
         cp_async_commit();
     };
     float sum[G::WM / 16][G::WN / 8][4] = {}, part[G::PROMOTE ? G::WM / 16 : 1][G::WN / 8][4] = {};
-    for (int s = 0; s < G::STAGES - 1; s++) fetch(s);
-    for (int step = 0; step < steps; step++) {
-        cp_async_wait<G::STAGES - 2>();
-        __syncthreads();                    // this stage has landed for all, and all are done with the one before, which is fetched anew
+    for (int step = 1 - G::STAGES; step < steps; step++) {
+        if (step >= 0) {                    // this stage has landed for all, and all are done with the one before, which is fetched anew
+            cp_async_wait<G::STAGES - 2>();
+            __syncthreads();
+        }
         fetch(step + G::STAGES - 1);
+        if (step < 0) continue;
         const uint8_t *left = shared + step % G::STAGES * (G::A_BYTES + G::B_BYTES), *right = left + G::A_BYTES;
         #pragma unroll
         for (int k = 0; k < 2; k++) {

@@ -63,18 +63,22 @@ template <class T> DEVICE uint4 load_some(const T* from, int valid) {
     }
     return make_uint4(word[0], word[1], word[2], word[3]);
 }
-/// Adds the residual to N sums of one row and writes them as elements of Y, of which `left` are inside.
-template <class R, int N> DEVICE void finish(R* y, const R* residual, float (&v)[N], int left, bool whole) {
-    if (whole && left >= N) {
-        if (residual) {
-            float r[N]; elements::load(residual, r);
-            #pragma unroll
-            for (int i = 0; i < N; i++) v[i] += r[i];
-        }
-        elements::store(y, v);
-    } else {
+// ---- From sums to Y
+
+/// Whether Y and the residual can be read and written N elements of a row at a time.
+template <class R, int N> DEVICE bool in_pieces(const Product& p, const Tile& tile) {
+    return p.N % N == 0 && aligned<R>(p.y, p.ldy, tile.y) && aligned<R>(p.residual, p.ldy, tile.y);
+}
+/// Adds the residual to N sums of a row and writes them in one piece.
+template <class R, int N> DEVICE void finish(const Product& p, int64_t at, float (&v)[N]) {
+    if (p.residual) {
+        float r[N]; elements::load(static_cast<const R*>(p.residual) + at, r);
         #pragma unroll
-        for (int i = 0; i < N; i++) if (i < left) y[i] = R(residual ? v[i] + float(residual[i]) : v[i]);
+        for (int i = 0; i < N; i++) v[i] += r[i];
     }
+    elements::store(static_cast<R*>(p.y) + at, v);
+}
+template <class R> DEVICE void finish(const Product& p, int64_t at, float v) {
+    static_cast<R*>(p.y)[at] = R(p.residual ? v + float(static_cast<const R*>(p.residual)[at]) : v);
 }
 }  // namespace matmul
