@@ -1,5 +1,5 @@
 /** A fault planted in a kernel: where PLANTED is true, `planted` does what `find` did, wrongly. */
-export interface Mutation { readonly fault: string; readonly file: string; readonly find: string; readonly planted: string }
+interface Mutation { readonly fault: string; readonly file: string; readonly find: string; readonly planted: string }
 /** The faults of one program of `test/twin`. `cases`: what its `main` runs instead of its own, where less is
  *  enough or a fault needs more. */
 export interface MutatedProgram { readonly program: string; readonly cases?: readonly string[]; readonly mutations: readonly Mutation[] }
@@ -88,6 +88,7 @@ export const mutatedPrograms: readonly MutatedProgram[] = [
     program: "adamw",
     mutations: inFile("adamw.cu",
       ["weight decay where there is none", "w.decays ? s.decay : 1;", "PLANTED || w.decays ? s.decay : 1;"],
+      ["amax without one warp", "for (int i = 1; i < THREADS / 32; i++)", "for (int i = PLANTED ? 2 : 1; i < THREADS / 32; i++)"],
       ["no __syncthreads between a tile and its transposition", "__syncthreads();", "if (!PLANTED) __syncthreads();"]),
   },
 ];

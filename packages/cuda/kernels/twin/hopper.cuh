@@ -1,7 +1,9 @@
 // The CPU twin of ../device/hopper.cuh. What the copy engine and the tensor cores do comes late: a load lands at a random moment
 // after it was issued, a store reads its shared memory late and writes later still, a product reads its operands and writes
 // its sums at any moment until somebody waits for it; until then its registers are NaN. Both see ordinary writes to shared
-// memory only after an async_fence. Not seen: whose fence that was, so that one thread's stands for all that was written before.
+// memory only after an async_fence. Stricter than a GPU: after every wait for products the next need a wgmma_fence. Not seen:
+// whose async_fence it was, so that one thread's stands for all that was written before; a barrier_init_fence that is missing;
+// what registers_grow asks for; what blocks that are not of one cluster do to each other at the same time.
 #pragma once
 #include <warp.cuh>
 
@@ -170,6 +172,7 @@ template <int N, int K, class A, class B> void product(float* d, const uint32_t*
             over_registers(*fresh, [](float& value, float& sum) { sum = value; value = NAN; });
             at = g.in_flight.insert(g.in_flight.end(), fresh);
         }
+        if ((*at)->columns != N) fail("products of different widths in flight on the same registers");
         std::shared_ptr<Accumulator> sums = *at; sums->products++;
         Registers pairs; for (int t = 0; t < 128; t++) pairs.of[t] = (const uint32_t*)g.lane[t].in[0];
         late.push_back({&g, self->product_group, true, [=, &g, &block = block()] {
@@ -190,6 +193,7 @@ template <int N, int K, class A, class B> void product(float* d, const uint32_t*
     });
 }
 template <class T> float value(const Block& b, uint32_t address) {
+    if (address + sizeof(T) > b.bytes) fail("a product reads past the block's shared memory");
     if constexpr (sizeof(T) == 1) {
         static const std::vector<float> table = [] { std::vector<float> v(256); for (int i = 0; i < 256; i++) { T x; x.__x = i; v[i] = float(x); } return v; }();
         return table[b.seen[address]];

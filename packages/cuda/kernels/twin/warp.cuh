@@ -1,5 +1,5 @@
 // The CPU twin of ../device/warp.cuh and of CUDA's own functions, so that kernels compile unchanged with a C++ compiler and
-// run without a GPU. Every CUDA thread is a fiber; barriers yield to the others.
+// run without a GPU; grid.h says how.
 #pragma once
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -33,12 +33,12 @@ using std::min;
 #define __cluster_dims__(...)
 #define __grid_constant__
 #define DEVICE inline
-// All in one place, by a name that the compiler takes for a new one each time, so that it lets templates and functions mix there.
+// All variables in one section, so that they can be poisoned between blocks. The assembler takes the number for a comment; to
+// the compiler it is another section each time, for it lets no variables of templates and of functions into the same one.
 #undef __shared__
-#define TWIN_TEXT(x) #x
-#define TWIN_SHARED(n) static __attribute__((section("danu_shared/*" TWIN_TEXT(n) "*/")))
-#define __shared__ TWIN_SHARED_AT(__COUNTER__)
-#define TWIN_SHARED_AT(n) TWIN_SHARED(n)
+#define TWIN_SECTION(number) static __attribute__((section("danu_shared/*" #number "*/")))
+#define TWIN_VARIABLE(number) TWIN_SECTION(number)
+#define __shared__ TWIN_VARIABLE(__COUNTER__)
 
 #define threadIdx (twin::self->thread)
 #define blockIdx (twin::self->block->index)
