@@ -97,6 +97,10 @@ describe.skipIf(twinMissing)(`errors of the host on a stand-in for the driver${t
     using device = open();
     using other = referenceDevice();
     expect(() => add(tensor(device, [1]), tensor(other, [1]))).toThrow("add: inputs live on different devices: cuda:0 and reference; move one with toDevice()");
+    standin.setDevices(2);
+    standin.setChip({}, 1);
+    using second = open({ ordinal: 1 });
+    expect(() => add(tensor(device, [1]), tensor(second, [1]))).toThrow("add: inputs live on different devices: cuda:0 and cuda:1; move one with toDevice()");
   });
 
   describe("a kernel that fails", () => {

@@ -41,7 +41,10 @@ export class Standin {
 
   /** Compiles the stand-in where that is not done yet, which takes minutes, and loads it. @param files kernel files to compile, without ending; all by default */
   static async load(files?: readonly string[]): Promise<Standin> {
-    return new Standin(await buildStandin(files));
+    const build = await buildStandin(files);
+    const known = loaded.get(build.library) ?? new Standin(build);
+    loaded.set(build.library, known);
+    return known;
   }
 
   /** The stand-in as a process finds it that has not initialised it yet. */
@@ -124,6 +127,8 @@ export interface StandinParameter {
   readonly offset: number;
   readonly bytes: number;
 }
+
+const loaded = new Map<string, Standin>();
 
 type Functions = ReturnType<typeof bind>;
 

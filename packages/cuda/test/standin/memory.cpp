@@ -7,7 +7,7 @@ namespace standin {
 namespace {
 // Above where V8 puts its heap, and exact in a number of JavaScript.
 constexpr uintptr_t WISH = 0x600000000000;
-constexpr size_t SPACE = size_t(8) << 40, PAGE = 4096, ALIGNMENT = 256, REMEMBERED = 4096, UNIT = 512;
+constexpr size_t SPACE = size_t(8) << 40, PAGE = 4096, ALIGNMENT = 256, REMEMBERED = 4096, UNIT = 512, LINGERING = size_t(64) << 20;
 constexpr uint8_t FRESH = 0xCD, FENCE = 0xFF, FREED = 0xDD;   // 0xFF: not a number in every type of floats
 
 size_t rounded(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
@@ -20,6 +20,8 @@ struct Memory {
     long serial = 0;
     struct Pinned { size_t bytes; int device; };
     std::map<uintptr_t, Pinned> pinned;
+    std::deque<std::pair<void*, size_t>> freed_pinned;
+    size_t lingering = 0;
 
     Memory() {
         void* space = mmap((void*)WISH, SPACE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -32,9 +34,10 @@ Memory& memory() { static Memory m; return m; }
 // An allocation ends less than ALIGNMENT bytes before the end of its last page; what is left of its pages is the fence.
 CUdeviceptr first_page(CUdeviceptr address) { return address / PAGE * PAGE; }
 CUdeviceptr end_of_pages(CUdeviceptr address, size_t bytes) { return rounded(address + bytes, PAGE); }
+// Fences that are looked at have less than ALIGNMENT bytes, or just as many.
 bool is_fence(CUdeviceptr from, CUdeviceptr to) {
-    for (CUdeviceptr at = from; at < to; at++) if (*(const uint8_t*)at != FENCE) return false;
-    return true;
+    static const std::string whole(ALIGNMENT, (char)FENCE);
+    return memcmp((const void*)from, whole.data(), to - from) == 0;
 }
 }  // namespace
 
@@ -140,12 +143,20 @@ void* allocate_pinned(int device, size_t bytes) {
     return at;
 }
 
-// JavaScript may still hold a view of it: pages stay, so that reading them is wrong and does not end the process.
+// JavaScript may still hold a view of it: pages linger, so that reading them gives wrong numbers and does not end the process.
 bool release_pinned(void* address) {
-    const auto found = memory().pinned.find((uintptr_t)address);
-    if (found == memory().pinned.end()) return false;
-    memset(address, FREED, found->second.bytes);
-    memory().pinned.erase(found);
+    Memory& m = memory();
+    const auto found = m.pinned.find((uintptr_t)address);
+    if (found == m.pinned.end()) return false;
+    const size_t pages = rounded(found->second.bytes, PAGE);
+    memset(address, FREED, pages);
+    m.pinned.erase(found);
+    m.freed_pinned.push_back({address, pages});
+    for (m.lingering += pages; m.lingering > LINGERING; m.freed_pinned.pop_front()) {
+        const auto [oldest, bytes] = m.freed_pinned.front();
+        munmap(oldest, bytes);
+        m.lingering -= bytes;
+    }
     return true;
 }
 
