@@ -101,11 +101,18 @@ template <int TOKENS, int HEADS, int UNROLL> DEVICE void rope_forward_pairs(cons
     }
 }
 
+// Heads on their way at a time, as many as the 64 registers of a thread have room for.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+constexpr int ROPE_FORWARD_UNROLL = 2;
+#else
+constexpr int ROPE_FORWARD_UNROLL = 4;
+#endif
+
 /// Blocks of 320 threads, ⌈tokens / 32⌉ · ⌈(heads + 2 kv_heads) / 8⌉ of them.
 /// @param qkv [tokens, (heads + 2 kv_heads)·80]  @param positions [tokens], rows of the table  @param table [positions, 80]
 /// @param q [heads, tokens, 80]  @param k [kv_heads, tokens, 80]  @param v [kv_heads, tokens, 80]
 extern "C" __global__ void __launch_bounds__(320, 3) rope_forward(const Bf16* qkv, const int* positions, const float* table, Bf16* q, Bf16* k, Bf16* v, int tokens, int heads, int kv_heads) {
-    rope_forward_heads<32, 8, 4>(qkv, positions, table, q, k, v, tokens, heads, kv_heads);
+    rope_forward_heads<32, 8, ROPE_FORWARD_UNROLL>(qkv, positions, table, q, k, v, tokens, heads, kv_heads);
 }
 
 /// 128 tokens × HEADS heads a block. First a thread turns the chunks p and p + 5 of a token for UNROLL heads at a time, and their
