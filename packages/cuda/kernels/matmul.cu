@@ -26,16 +26,17 @@ static_assert(Wide<Bf16, Major::k, Major::k>::SHARED == 49152 && Wide<Bf16, Majo
 static_assert(Fp8<E4m3, E4m3>::SHARED == 36864 && Fp8<E4m3, E4m3>::THREADS == 256 && F32_THREADS == 256 && ROWS_THREADS == 256, "as the table says");
 
 /// y = Σ partial + residual, part after part. partial f32 [batch, parts, size]; y and residual [batch, size].
-template <class R> DEVICE void combine(R* y, const float* partial, const R* residual, int64_t size, int batch, int parts) {
-    using namespace elements;
-    const int64_t at = first(), end = size * batch;
-    #pragma unroll
+template <class R> DEVICE void combine(R* y, const float* partial, const R* residual, int size, int batch, int parts) {
+    constexpr int THREADS = 256, RUN = 8;
+    #pragma unroll 1
     for (int i = 0; i < RUN; i++) {
-        if (at + i >= end) return;
-        const float* from = partial + (at + i) / size * parts * size + (at + i) % size;
+        const int at = (blockIdx.x * RUN + i) * THREADS + threadIdx.x;
+        if (at >= size * batch) return;
+        const float* from = partial + (int64_t)(at / size) * parts * size + at % size;
         float sum = 0;
-        for (int part = 0; part < parts; part++) sum += from[part * size];
-        y[at + i] = R(residual ? sum + float(residual[at + i]) : sum);
+        #pragma unroll 8
+        for (int part = 0; part < parts; part++) sum += from[(int64_t)part * size];
+        y[at] = R(residual ? sum + float(residual[at]) : sum);
     }
 }
 }  // namespace matmul
@@ -65,7 +66,8 @@ extern "C" __global__ void __launch_bounds__(256, 2) matmul_rows_bf16_nt(const _
 extern "C" __global__ void __launch_bounds__(256, 2) matmul_rows_f16_nt(const __grid_constant__ Product p) { matmul::few_rows<F16>(p); }
 extern "C" __global__ void __launch_bounds__(256, 2) matmul_rows_f32_nt(const __grid_constant__ Product p) { matmul::few_rows_f32(p); }
 
-/// Sums the parts of products in order. partial f32 [batch, parts, size]; y and residual (null for none) [batch, size].
-extern "C" __global__ void __launch_bounds__(256) matmul_combine_bf16(Bf16* y, const float* partial, const Bf16* residual, int64_t size, int batch, int parts) { matmul::combine(y, partial, residual, size, batch, parts); }
-extern "C" __global__ void __launch_bounds__(256) matmul_combine_f16(F16* y, const float* partial, const F16* residual, int64_t size, int batch, int parts) { matmul::combine(y, partial, residual, size, batch, parts); }
-extern "C" __global__ void __launch_bounds__(256) matmul_combine_f32(float* y, const float* partial, const float* residual, int64_t size, int batch, int parts) { matmul::combine(y, partial, residual, size, batch, parts); }
+/// Sums the parts of products in order. partial f32 [batch, parts, size]; y and residual (null for none) [batch, size], less
+/// than 2³¹ elements: products of more have tiles enough.
+extern "C" __global__ void __launch_bounds__(256) matmul_combine_bf16(Bf16* y, const float* partial, const Bf16* residual, int size, int batch, int parts) { matmul::combine(y, partial, residual, size, batch, parts); }
+extern "C" __global__ void __launch_bounds__(256) matmul_combine_f16(F16* y, const float* partial, const F16* residual, int size, int batch, int parts) { matmul::combine(y, partial, residual, size, batch, parts); }
+extern "C" __global__ void __launch_bounds__(256) matmul_combine_f32(float* y, const float* partial, const float* residual, int size, int batch, int parts) { matmul::combine(y, partial, residual, size, batch, parts); }

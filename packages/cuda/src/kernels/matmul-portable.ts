@@ -22,7 +22,7 @@ const tiled = {
   tt: kernelsOfType((dtype) => `matmul_${dtype}_tt`, signature),
 };
 const fewRows = kernelsOfType((dtype) => `matmul_rows_${dtype}_nt`, signature);
-const combine = kernelsOfType((dtype) => `matmul_combine_${dtype}`, "ppplii");
+const combine = kernelsOfType((dtype) => `matmul_combine_${dtype}`, "pppiii");
 
 const TILE = 128;
 const sharedBytes: Readonly<Record<Operand, number>> = { f32: 0, bf16: 49_152, f16: 49_152 };

@@ -32,7 +32,7 @@ struct Options { int M, N, K, batch = 1, parts = 1; bool shared_a = false, share
 
 /// Y from a kernel, where k is divided through `combine`, compared element by element: what rounding of the sums and of the
 /// result explains, and no more. The memory around Y stays as it was, and a second run gives the same bits.
-template <class A, class B, class R> void check(const char* name, Kernel kernel, void (*combine)(R*, const float*, const R*, int64_t, int, int), bool a_t, bool b_t, int height, int width, int shared, Options o) {
+template <class A, class B, class R> void check(const char* name, Kernel kernel, void (*combine)(R*, const float*, const R*, int, int, int), bool a_t, bool b_t, int height, int width, int shared, Options o) {
     Matrices<A> a(a_t ? o.K : o.M, a_t ? o.M : o.K, o.batch, o.shared_a, o.loose_a); Matrices<B> b(b_t ? o.N : o.K, b_t ? o.K : o.N, o.batch, o.shared_b, o.loose_b);
     const bool parted = o.parts > 1;
     Matrices<R> before(o.M, o.N, o.batch, false, o.loose_y);
