@@ -143,9 +143,11 @@ describe.skipIf(twinMissing)(`a training step${twinMissing}`, () => {
       expect(await gradientsOn(cuda, config, rows, dtype), "a second time").toEqual(own);
     }, 600_000);
 
-    test.skipIf(headDim === 64).each(types)("five optimizer steps go as on the reference device, %s", async (dtype) => {
-      const [own, expected] = [await trainOn(cuda, config, dtype), await trainOn(referenceDevice(), config, dtype)];
-      const near = dtype === "bf16" ? 4e-3 : 2e-5;
+    // Twenty passes each: one type a chip.
+    const trained = capability === "9.0" ? "bf16" : "f32";
+    test.skipIf(headDim === 64)(`five optimizer steps go as on the reference device, ${trained}`, async () => {
+      const [own, expected] = [await trainOn(cuda, config, trained), await trainOn(referenceDevice(), config, trained)];
+      const near = trained === "bf16" ? 4e-3 : 2e-5;
       own.forEach(({ loss, gradientNorm, tokens }, step) => {
         expect(tokens).toBe(expected[step]!.tokens);
         expect(Math.abs(loss / expected[step]!.loss - 1), `loss of step ${step + 1}`).toBeLessThan(near);
