@@ -58,6 +58,20 @@ export const mutatedPrograms: readonly MutatedProgram[] = [
     mutations: inFile("attention-portable-forward.cu", ["tiles read before their copies have landed", "cp_async_wait<0>();", "if (!PLANTED) cp_async_wait<0>();"]),
   },
   {
+    program: "matmul", cases: ["TILES(bf16, Bf16, 49152, 4)", "TILES(f32, float, 0, 1)", "FP8(e5m2, E5m2, 4)", "ROWS(bf16, Bf16, 2)"],
+    mutations: [
+      ...inFile("matmul.cuh", ["parts that share a step of k", "min(first_k + share, p.K)", "min(first_k + share + (PLANTED ? 1 : 0), p.K)"]),
+      ...inFile("matmul-tensor-core.cuh",
+        ["stages read before their copies have landed", "cp_async_wait<G::STAGES - 2>();", "if (!PLANTED) cp_async_wait<G::STAGES - 2>();"],
+        ["a stage fetched anew while others read it", "            __syncthreads();\n        }\n        fetch", "            if (!PLANTED) __syncthreads();\n        }\n        fetch"],
+        ["sums staged where others still read", "    __syncthreads();\n    float* staged", "    if (!PLANTED) __syncthreads();\n    float* staged"],
+        ["no zeros past the end of k", "cp_async(place16, at, valid * sizeof(T))", "cp_async(place16, at, PLANTED && valid ? 16 : valid * sizeof(T))"],
+        ["sums of the last k not promoted", "|| step == steps - 1)", "|| (step == steps - 1 && !PLANTED))"]),
+      ...inFile("matmul-f32.cuh", ["stages of f32 read before their copies have landed", "cp_async_wait<F32_STAGES - 2>();", "if (!PLANTED) cp_async_wait<F32_STAGES - 2>();"]),
+      ...inFile("matmul-rows.cuh", ["sums of other warps read early", "__syncthreads();", "if (!PLANTED) __syncthreads();"]),
+    ],
+  },
+  {
     program: "quantise",
     mutations: inFile("quantise.cuh",
       ["transposed copy off by one row", "row0 + piece * 16) = get(column, piece);", "row0 + piece * 16 + (PLANTED ? 1 : 0)) = get(column, piece);"],

@@ -124,16 +124,25 @@ template <class F> void widening(const char* name) {
     printf("%-22s as a pair of f16: %d of 256 codes differ %s\n", name, wrong, wrong ? "WRONG" : "ok");
 }
 
+#define WIDENING(NAME, F) widening<F>(#NAME)
+#define TILES(NAME, T, SHARED, COUNT) tiles<T>(#NAME, matmul_##NAME##_nn, matmul_##NAME##_nt, matmul_##NAME##_tn, matmul_##NAME##_tt, SHARED, COUNT)
+#define FP8(NAME, A, COUNT) fp8<A>(#NAME, matmul_##NAME##_nt, COUNT)
+/// As chips without fp8 products run it.
+#define THROUGH_F16(NAME, A, COUNT) fp8<A>(#NAME " by f16", [](const Product p) { matmul::tensor_core<matmul::TensorCore<A, E4m3, Major::k, Major::k, 128, 64, 32, 32, 3, false>>(p); }, COUNT)
+#define ROWS(NAME, T, COUNT) rows<T>("rows " #NAME, matmul_rows_##NAME##_nt, COUNT)
+
 int main() {
-    widening<E4m3>("e4m3"); widening<E5m2>("e5m2");
-    tiles<Bf16>("bf16", matmul_bf16_nn, matmul_bf16_nt, matmul_bf16_tn, matmul_bf16_tt, 49152, 12);
-    tiles<F16>("f16", matmul_f16_nn, matmul_f16_nt, matmul_f16_tn, matmul_f16_tt, 49152, 4);
-    tiles<float>("f32", matmul_f32_nn, matmul_f32_nt, matmul_f32_tn, matmul_f32_tt, 0, 8);
-    fp8<E4m3>("e4m3", matmul_e4m3_nt, 8); fp8<E5m2>("e5m2", matmul_e5m2_nt, 8);
-    using Through16 = matmul::TensorCore<E5m2, E4m3, Major::k, Major::k, 128, 64, 32, 32, 3, false>;
-    fp8<E5m2>("e5m2 by f16", [](const Product p) { matmul::tensor_core<Through16>(p); }, 4);
-    using Through16e4 = matmul::TensorCore<E4m3, E4m3, Major::k, Major::k, 128, 64, 32, 32, 3, false>;
-    fp8<E4m3>("e4m3 by f16", [](const Product p) { matmul::tensor_core<Through16e4>(p); }, 4);
-    rows<Bf16>("rows bf16", matmul_rows_bf16_nt, 16); rows<F16>("rows f16", matmul_rows_f16_nt, 6); rows<float>("rows f32", matmul_rows_f32_nt, 10);
+    WIDENING(e4m3, E4m3);
+    WIDENING(e5m2, E5m2);
+    TILES(bf16, Bf16, 49152, 12);
+    TILES(f16, F16, 49152, 4);
+    TILES(f32, float, 0, 8);
+    FP8(e4m3, E4m3, 8);
+    FP8(e5m2, E5m2, 8);
+    THROUGH_F16(e4m3, E4m3, 4);
+    THROUGH_F16(e5m2, E5m2, 4);
+    ROWS(bf16, Bf16, 16);
+    ROWS(f16, F16, 6);
+    ROWS(f32, float, 10);
     return failures;
 }
