@@ -123,7 +123,7 @@ template <class E> struct DecodeJoin {
 /// of tiles of 16 keys, `parts` at most their number.
 /// @param part_o `[B, G, parts, H / G, T, D]`  @param part_lse `[B, G, parts, H / G, T]`, in base 2, −∞ where no key is seen
 #define ATTENTION_PORTABLE_DECODE(NAME, E, DP) \
-extern "C" __global__ void __launch_bounds__(128) attention_portable_decode_##NAME##_##DP(const __grid_constant__ attention_portable::Inputs<E> in, float* part_o, float* part_lse) { \
+extern "C" __global__ void __launch_bounds__(128, 3) attention_portable_decode_##NAME##_##DP(const __grid_constant__ attention_portable::Inputs<E> in, float* part_o, float* part_lse) { \
     attention_portable::Decode<E, DP>::run(in, part_o, part_lse); \
 }
 ATTENTION_PORTABLE_DECODE(bf16, __nv_bfloat16, 64)

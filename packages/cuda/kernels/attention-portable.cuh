@@ -50,11 +50,11 @@ template <int ROWS, int DP, int THREADS, class E> DEVICE void load_tile(E* to, c
         const int i = base + threadIdx.x % THREADS, row = i / PIECES, column = i % PIECES * 8;
         if (ROWS * PIECES % THREADS != 0 && i >= ROWS * PIECES) break;
         const bool inside = row < rows && column < columns;
-        cp_async(to + row * STRIDE<DP> + column, inside ? from + (int64_t)row * stride + column : from, inside ? 16 : 0);
+        cp_async(to + row * STRIDE<DP> + column, inside ? from + row * stride + column : from, inside ? 16 : 0);
     }
 }
 /// Writes 16 rows `[DP]` of one warp from shared memory to rows `stride` elements apart, 16 bytes a lane.
-template <int DP, class E> DEVICE void store_rows(E* to, int64_t stride, const E* from, int rows, int columns) {
+template <int DP, class E> DEVICE void store_rows(E* to, int stride, const E* from, int rows, int columns) {
     constexpr int PIECES = DP / 8;
     #pragma unroll
     for (int base = 0; base < 16 * PIECES; base += 32) {
@@ -113,7 +113,7 @@ template <int DP, int M, int K, class E> DEVICE void gather(float (&c)[M][DP / 8
 }
 /// Sums [16, DP] times a factor for each half, into 16 rows of shared memory that this warp alone uses, and from there to
 /// rows `stride` elements apart.
-template <int DP, class E> DEVICE void write_sums(E* to, int64_t stride, E* by, const float (&c)[DP / 8][4], const float (&factor)[2], int rows, int columns) {
+template <int DP, class E> DEVICE void write_sums(E* to, int stride, E* by, const float (&c)[DP / 8][4], const float (&factor)[2], int rows, int columns) {
     const int lane = threadIdx.x % 32;
     E* place = by + lane / 4 * STRIDE<DP> + lane % 4 * 2;
     __syncwarp();
