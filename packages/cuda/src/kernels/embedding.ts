@@ -1,8 +1,9 @@
-import { bytesPerElement, dtypes, type embeddingGradOp, type embeddingOp, type Handle, type KernelOf, type Tensor } from "@danu/tensor";
+import { bytesPerElement, type embeddingGradOp, type embeddingOp, type Handle, type KernelOf, type Tensor } from "@danu/tensor";
 
 import { cudaOf, type CudaDevice } from "../device.ts";
 import { defineKernel } from "../kernel.ts";
-import { flat, isFused } from "./flat.ts";
+import { convert } from "./cast.ts";
+import { isFused } from "./flat.ts";
 
 const rowsOf = defineKernel("embedding", "embedding_rows", "ppppiii");
 const sortIds = defineKernel("embedding", "embedding_sort", "pppppppii");
@@ -10,7 +11,6 @@ const addRows = {
   f32: defineKernel("embedding", "embedding_add_f32", "ppppppii"),
   bf16: defineKernel("embedding", "embedding_add_bf16", "ppppppii"),
 };
-const castToF32 = defineKernel("cast", "cast_to_f32", "ppil");
 
 export const embeddingKernel: KernelOf<typeof embeddingOp> = ([y], [ids, table]) => {
   const cuda = cudaOf(y);
@@ -26,7 +26,7 @@ export const embeddingGradKernel: KernelOf<typeof embeddingGradOp> = ([y], [g, i
   cuda.fill(y.handle, 0, 4, y.size);
   if (isFused(g)) return sumRows(cuda, y, g.handle, g.dtype === "f32" ? "f32" : "bf16", ids, V);
   return cuda.withScratch(g.size * bytesPerElement.f32, (wide) => {
-    cuda.launch(castToF32, flat(g.size), wide, g.handle, dtypes.indexOf(g.dtype), g.size);
+    convert(cuda, wide, "f32", g.handle, g.dtype, g.size);
     sumRows(cuda, y, wide, "f32", ids, V);
   });
 };
