@@ -4,12 +4,13 @@ import type { ArgumentsOf } from "../kernel.ts";
 
 /** Most axes that a kernel walks along; AXES of walk.cuh. */
 const most = 6;
-const axis = "llllll";
+const letters = "llllll";
+type Letters = typeof letters;
 
 /** Signatures of `Walk` of one, two and three operands. */
-export const walk1 = `(${axis}${axis}ii)` as const;
-export const walk2 = `(${axis}${axis}${axis}ii)` as const;
-export const walk3 = `(${axis}${axis}${axis}${axis}ii)` as const;
+export const walk1: `(${Letters}${Letters}ii)` = `(${letters}${letters}ii)`;
+export const walk2: `(${Letters}${Letters}${Letters}ii)` = `(${letters}${letters}${letters}ii)`;
+export const walk3: `(${Letters}${Letters}${Letters}${Letters}ii)` = `(${letters}${letters}${letters}${letters}ii)`;
 
 /** One axis of a call and how far apart its neighbours are in each tensor, in elements. */
 export interface Axis {
