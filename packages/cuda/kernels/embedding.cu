@@ -65,6 +65,7 @@ extern "C" __global__ void embedding_rows(uint8_t* y, const uint8_t* table, cons
     using embedding::gather; using embedding::ROWS;
     if (row_bytes % 16 == 0) gather<ROWS>(reinterpret_cast<uint4*>(y), reinterpret_cast<const uint4*>(table), ids, fault, n, row_bytes / 16, V);
     else if (row_bytes % 4 == 0) gather<ROWS>(reinterpret_cast<uint32_t*>(y), reinterpret_cast<const uint32_t*>(table), ids, fault, n, row_bytes / 4, V);
+    else if (row_bytes % 2 == 0) gather<ROWS>(reinterpret_cast<uint16_t*>(y), reinterpret_cast<const uint16_t*>(table), ids, fault, n, row_bytes / 2, V);
     else gather<ROWS>(y, table, ids, fault, n, row_bytes, V);
 }
 
