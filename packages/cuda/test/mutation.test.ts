@@ -47,13 +47,13 @@ function plant({ program, cases, mutations }: MutatedProgram): string {
 describe.skipIf(twinMissing)(`faults planted in kernels are caught on the CPU twin${twinMissing}`, () => {
   describe.each(mutatedPrograms)("$program", (mutated) => {
     let program = "";
-    beforeAll(() => { program = plant(mutated); }, 300_000);
-    test("passes as it is", { timeout: 300_000 }, async () => {
-      const { passed, text } = await runTwin(program, 240);
+    beforeAll(() => { program = plant(mutated); }, 600_000);
+    test("passes as it is", { timeout: 600_000 }, async () => {
+      const { passed, text } = await runTwin(program, 300);
       expect(passed, text).toBe(true);
     });
-    test.each(mutated.mutations.map(({ fault }, index) => ({ fault, index })))("$fault", { timeout: 300_000 }, async ({ index }) => {
-      const { passed, text } = await runTwin(program, 240, { DANU_PLANTED: String(index) });
+    test.each(mutated.mutations.map(({ fault }, index) => ({ fault, index })))("$fault", { timeout: 600_000 }, async ({ index }) => {
+      const { passed, text } = await runTwin(program, 300, { DANU_PLANTED: String(index) });
       expect(passed, text).toBe(false);
     });
   });
