@@ -1,8 +1,8 @@
 import { attention } from "@danu/attention";
-import type { CpuDevice } from "@danu/cpu";
 import { cast, disposeTree, ones, pullback, scope, type Tensor } from "@danu/tensor";
 
-import { measure, type BenchDType } from "./measure.ts";
+import type { BenchMachine } from "./machine.ts";
+import { measure } from "./measure.ts";
 
 /** Sizes of one attention layer. */
 export interface AttentionShape {
@@ -16,7 +16,7 @@ export interface AttentionShape {
 
 /** Time and rate of the forward and the forward-and-backward pass; FLOPs are those of the visible pairs only. */
 export interface AttentionResult extends AttentionShape {
-  readonly dtype: BenchDType;
+  readonly dtype: "f32" | "bf16";
   readonly forwardMs: number;
   readonly totalMs: number;
   readonly gflops: number;
@@ -30,12 +30,14 @@ function visiblePairs({ length, slidingWindow }: AttentionShape): number {
 }
 
 /** Measures attention forward, and forward with backward. */
-export async function benchAttention(cpu: CpuDevice, dtype: BenchDType, shape: AttentionShape): Promise<AttentionResult> {
+export async function benchAttention(
+  machine: BenchMachine, dtype: "f32" | "bf16", shape: AttentionShape,
+): Promise<AttentionResult> {
   const { batch, length, heads, keyValueHeads, headDim, slidingWindow } = shape;
-  const make = (h: number): Tensor => scope(() => cast(ones(cpu, [batch, length, h, headDim]), dtype));
+  const make = (h: number): Tensor => scope(() => cast(ones(machine.device, [batch, length, h, headDim]), dtype));
   const [q, k, v] = [make(heads), make(keyValueHeads), make(keyValueHeads)];
-  const forward = await measure(cpu, dtype, () => scope(() => { attention(q, k, v, { slidingWindow }); }));
-  const both = await measure(cpu, dtype, () => scope(() => {
+  const forward = await measure(machine, dtype, () => scope(() => { attention(q, k, v, { slidingWindow }); }));
+  const both = await measure(machine, dtype, () => scope(() => {
     const { y, pull } = pullback((a, b, c) => [attention(a!, b!, c!, { slidingWindow })] as const, [q, k, v]);
     pull(y);
   }));

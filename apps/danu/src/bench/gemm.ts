@@ -1,14 +1,14 @@
-import type { CpuDevice } from "@danu/cpu";
 import { cast, disposeTree, matmul, ones, scope, type Tensor } from "@danu/tensor";
 
-import { measure, type BenchDType } from "./measure.ts";
+import type { BenchMachine } from "./machine.ts";
+import { measure } from "./measure.ts";
 
 /** Rate of one product. */
 export interface GemmResult {
   readonly m: number;
   readonly n: number;
   readonly k: number;
-  readonly dtype: BenchDType;
+  readonly dtype: "f32" | "bf16";
   readonly gflops: number;
   readonly shareOfPeak: number;
 }
@@ -19,10 +19,12 @@ export const gemmShapes: readonly (readonly [m: number, n: number, k: number])[]
 ];
 
 /** Measures `[M, K] · [N, K]ᵀ`, the product of a linear layer. */
-export async function benchGemm(cpu: CpuDevice, dtype: BenchDType, [m, n, k]: readonly [number, number, number]): Promise<GemmResult> {
-  const operand = (rows: number): Tensor => scope(() => cast(ones(cpu, [rows, k]), dtype));
+export async function benchGemm(
+  machine: BenchMachine, dtype: "f32" | "bf16", [m, n, k]: readonly [number, number, number],
+): Promise<GemmResult> {
+  const operand = (rows: number): Tensor => scope(() => cast(ones(machine.device, [rows, k]), dtype));
   const [a, b] = [operand(m), operand(n)];
-  const run = await measure(cpu, dtype, () => scope(() => { matmul(a, b, { transposeB: true }); }), 1.5);
+  const run = await measure(machine, dtype, () => scope(() => { matmul(a, b, { transposeB: true }); }), 1.5);
   disposeTree([a, b]);
   const flops = (2 * m * n * k) / run.seconds;
   return { m, n, k, dtype, gflops: flops / 1e9, shareOfPeak: flops / run.peak };

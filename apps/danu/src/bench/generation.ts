@@ -1,17 +1,17 @@
-import type { CpuDevice } from "@danu/cpu";
 import {
-  Decoder, flopsPerToken, mapParameters, parameterCount, preset, Random, TextSession,
+  Decoder, flopsPerToken, parameterCount, preset, Random, TextSession,
   type DecoderConfig, type DecoderParameters, type PresetName,
 } from "@danu/model";
-import { bytesPerElement, disposeTree, full, keep } from "@danu/tensor";
+import { bytesPerElement, disposeTree } from "@danu/tensor";
 
-import type { BenchDType } from "./measure.ts";
+import type { BenchMachine } from "./machine.ts";
 import { profile, type OpTime } from "./profile.ts";
+import { benchWeights } from "./weights.ts";
 
 /** What to run. */
 export interface GenerationOptions {
   readonly preset: PresetName;
-  readonly dtype: BenchDType;
+  readonly dtype: "f32" | "bf16";
   /** Tokens of the prompt. */
   readonly prompt: number;
   /** How often. */
@@ -21,13 +21,14 @@ export interface GenerationOptions {
 
 interface GenerationResult {
   readonly preset: PresetName;
-  readonly dtype: BenchDType;
-  readonly threads: number;
+  readonly dtype: "f32" | "bf16";
+  /** Null on a GPU. */
+  readonly threads: number | null;
   readonly prompt: number;
   /** By the median. */
   readonly tokensPerSecond: number;
   readonly bestTokensPerSecond: number;
-  /** Processor time by op of one more run, if it was asked for. */
+  /** Time by op of one more run, if it was asked for. */
   readonly profile?: readonly OpTime[];
 }
 
@@ -42,20 +43,20 @@ export interface DecodeResult extends GenerationResult {
   /** Tokens added in a run. */
   readonly tokens: number;
   readonly gigabytesPerSecond: number;
-  /** Of the rate at which all threads read as many bytes, measured between the runs. */
+  /** Of the rate at which all threads read as many bytes, measured between the runs; on a GPU of that of a copy. */
   readonly shareOfBandwidth: number;
 }
 
 /** Measures reading a prompt, up to the first token chosen. */
-export async function benchPrefill(cpu: CpuDevice, options: GenerationOptions): Promise<PrefillResult> {
+export async function benchPrefill(machine: BenchMachine, options: GenerationOptions): Promise<PrefillResult> {
   const { prompt, dtype } = options;
-  using bench = new GenerationBench(cpu, options, prompt + 1);
+  using bench = new GenerationBench(machine, options, prompt + 1);
   const { config } = bench;
   let peak = 0;
   const times: number[] = [];
   await bench.run(1);
   for (let i = 0; i < options.runs; i++) {
-    peak = Math.max(peak, cpu.peakFlops(dtype, 30));
+    peak = Math.max(peak, machine.peak(dtype, 30));
     times.push((await bench.run(1))[0]!);
   }
   // A third of training is the forward pass; the head sees the last token alone.
@@ -66,9 +67,11 @@ export async function benchPrefill(cpu: CpuDevice, options: GenerationOptions): 
 }
 
 /** Measures tokens added one at a time: model, scores, choice. */
-export async function benchDecode(cpu: CpuDevice, options: GenerationOptions & { readonly tokens: number }): Promise<DecodeResult> {
+export async function benchDecode(
+  machine: BenchMachine, options: GenerationOptions & { readonly tokens: number },
+): Promise<DecodeResult> {
   const { prompt, tokens, dtype } = options;
-  using bench = new GenerationBench(cpu, options, prompt + tokens);
+  using bench = new GenerationBench(machine, options, prompt + tokens);
   const { config } = bench;
   const { hiddenSize, vocabularySize, layers, keyValueHeads, headDim, tieEmbeddings } = config;
   const weights = parameterCount(config) - (tieEmbeddings ? 0 : vocabularySize * hiddenSize);
@@ -78,7 +81,7 @@ export async function benchDecode(cpu: CpuDevice, options: GenerationOptions & {
   const times: number[] = [];
   await bench.run(2);
   for (let i = 0; i < options.runs; i++) {
-    bandwidth = Math.max(bandwidth, cpu.readBandwidth(bytes, 50));
+    bandwidth = Math.max(bandwidth, await machine.bandwidth(bytes));
     times.push(...(await bench.run(tokens)).slice(1));
   }
   const result = { ...await bench.result(2), ...ratesOf(times, 1) };
@@ -94,22 +97,22 @@ function ratesOf(times: readonly number[], tokens: number): Pick<GenerationResul
   return { tokensPerSecond: tokens / sorted[sorted.length >> 1]!, bestTokensPerSecond: tokens / sorted[0]! };
 }
 
-/** A model of a preset whose weights are all the same, which is no slower or faster than others, and a prompt. */
+/** A model of a preset with weights that nobody has trained, and a prompt. */
 class GenerationBench implements Disposable {
   readonly config: DecoderConfig;
-  readonly #cpu: CpuDevice;
+  readonly #machine: BenchMachine;
   readonly #options: GenerationOptions;
   readonly #decoder: Decoder;
   readonly #params: DecoderParameters;
   readonly #prompt: Int32Array;
 
-  constructor(cpu: CpuDevice, options: GenerationOptions, positions: number) {
+  constructor(machine: BenchMachine, options: GenerationOptions, positions: number) {
     const { maxPositions } = preset(options.preset);
     this.config = preset(options.preset, { maxPositions: Math.max(maxPositions, positions) });
-    this.#cpu = cpu;
+    this.#machine = machine;
     this.#options = options;
-    this.#decoder = new Decoder(cpu, this.config, positions);
-    this.#params = mapParameters(this.config, (_, shape) => keep(full(cpu, shape, 0.01, options.dtype)));
+    this.#decoder = new Decoder(machine.device, this.config, positions);
+    this.#params = benchWeights(machine.device, this.config, options.dtype);
     const random = new Random(1);
     this.#prompt = Int32Array.from({ length: options.prompt }, () => random.bits() % this.config.vocabularySize);
   }
@@ -130,8 +133,8 @@ class GenerationBench implements Disposable {
   /** What is known without the times, and with them those of one more run of `tokens` tokens by op, if asked for. */
   async result(tokens: number): Promise<Omit<GenerationResult, "tokensPerSecond" | "bestTokensPerSecond">> {
     const { preset: name, dtype, prompt } = this.#options;
-    const byOp = this.#options.profile ? { profile: await profile(this.#cpu, () => this.run(tokens)) } : {};
-    return { preset: name, dtype, threads: this.#cpu.threads, prompt, ...byOp };
+    const byOp = this.#options.profile ? { profile: await profile(this.#machine, () => this.run(tokens)) } : {};
+    return { preset: name, dtype, threads: this.#machine.threads, prompt, ...byOp };
   }
 
   [Symbol.dispose](): void {

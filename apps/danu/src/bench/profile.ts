@@ -1,40 +1,38 @@
-import type { CpuDevice } from "@danu/cpu";
-
 import { table } from "../cli/format.ts";
+import type { BenchMachine } from "./machine.ts";
 
 /** Time the device spent in one op, all calls together. */
 export interface OpTime {
   readonly op: string;
   readonly calls: number;
-  /** Processor time of all threads, in milliseconds: a machine shared with other work does not change it much. */
-  readonly cpuMs: number;
+  /** In milliseconds: processor time of all threads, on a GPU time on the clock with what a launch costs. */
+  readonly milliseconds: number;
 }
 
 /** Runs work with every kernel waited for, so that its time can be told apart. Slower than the work alone. */
-export async function profile(cpu: CpuDevice, work: () => Promise<unknown>): Promise<OpTime[]> {
-  const times = new Map<string, { calls: number; cpuMs: number }>();
-  const kernelOf = cpu.kernelOf;
-  cpu.kernelOf = ((op: { readonly name: string }, ...rest: unknown[]) => {
-    const kernel = Reflect.apply(kernelOf, cpu, [op, ...rest]) as ((...args: unknown[]) => void) | undefined;
+export async function profile({ device, profiled }: BenchMachine, work: () => Promise<unknown>): Promise<OpTime[]> {
+  const times = new Map<string, { calls: number; milliseconds: number }>();
+  const kernelOf = device.kernelOf;
+  device.kernelOf = ((op: { readonly name: string }, ...rest: unknown[]) => {
+    const kernel = Reflect.apply(kernelOf, device, [op, ...rest]) as ((...args: unknown[]) => void) | undefined;
     if (kernel === undefined) return undefined;
     return (...args: unknown[]): void => {
-      const start = process.cpuUsage();
+      const start = profiled.clock();
       kernel(...args);
-      cpu.library.waitUntil(cpu.queue, cpu.library.submitted(cpu.queue));
-      const { user, system } = process.cpuUsage(start);
-      const entry = times.get(op.name) ?? { calls: 0, cpuMs: 0 };
-      times.set(op.name, { calls: entry.calls + 1, cpuMs: entry.cpuMs + (user + system) / 1000 });
+      profiled.wait();
+      const entry = times.get(op.name) ?? { calls: 0, milliseconds: 0 };
+      times.set(op.name, { calls: entry.calls + 1, milliseconds: entry.milliseconds + profiled.clock() - start });
     };
-  }) as typeof cpu.kernelOf;
+  }) as typeof device.kernelOf;
   try {
     await work();
   } finally {
-    cpu.kernelOf = kernelOf;
+    device.kernelOf = kernelOf;
   }
-  return [...times].map(([op, time]) => ({ op, ...time })).sort((a, b) => b.cpuMs - a.cpuMs);
+  return [...times].map(([op, time]) => ({ op, ...time })).sort((a, b) => b.milliseconds - a.milliseconds);
 }
 
 /** A profile for people. */
-export function profileTable(times: readonly OpTime[]): string {
-  return table(["op", "calls", "cpu ms"], times.map(({ op, calls, cpuMs }) => [op, String(calls), cpuMs.toFixed(1)]));
+export function profileTable(times: readonly OpTime[], { profiled }: BenchMachine): string {
+  return table(["op", "calls", profiled.unit], times.map(({ op, calls, milliseconds }) => [op, String(calls), milliseconds.toFixed(1)]));
 }

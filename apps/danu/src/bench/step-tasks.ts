@@ -1,8 +1,8 @@
 import { packRows, type TrainingExample } from "@danu/data";
 import {
-  Decoder, defaultLora, initialize, Random, type DecoderConfig, type DecoderParameters,
+  Decoder, defaultLora, Random, type DecoderConfig, type DecoderParameters,
 } from "@danu/model";
-import { cast, disposeTree, keep, mapTree, scope, type Device } from "@danu/tensor";
+import type { Device } from "@danu/tensor";
 import { Trainer } from "@danu/train";
 
 import { releaseBatches, toDecoderBatch, type DecoderBatch } from "../run/decoder-batch.ts";
@@ -11,15 +11,16 @@ import { dpoTrainer } from "../run/tuning/dpo-parts.ts";
 import { answerLogProbabilities, uploadPairs } from "../run/tuning/pair-batch.ts";
 import { sftTrainer, uploadChats } from "../run/tuning/sft-parts.ts";
 import { tuneWeights } from "../run/tuning/tuned-model.ts";
-import type { BenchDType } from "./measure.ts";
+import type { BenchDType } from "./machine.ts";
+import { benchWeights } from "./weights.ts";
 
 export const taskNames = ["pretrain", "sft", "dpo"] as const;
 export type TaskName = (typeof taskNames)[number];
 
 /** Steps of one kind of training, always on the same tokens. */
 export interface StepTask extends Disposable {
-  /** Takes an optimizer step, the upload of its batch included. */
-  step(): Promise<unknown>;
+  /** Takes an optimizer step, the upload of its batch included; everything is enqueued when it returns. */
+  step(): Promise<{ readonly loss: number }>;
   /** Tokens that a step computes. */
   readonly tokens: number;
 }
@@ -59,7 +60,7 @@ function pretrainTask(decoder: Decoder, { dtype, batch: B, sequenceLength: T }: 
   const passes = createPasses(device, config, { dtype, fp8Except: [] });
   const trainer: Trainer<DecoderParameters, DecoderBatch> = new Trainer({
     ...passes.options,
-    params: initialize(device, config, 1),
+    params: benchWeights(device, config),
     computeDtype: computeDtype(dtype),
     tokens: (batch: DecoderBatch) => batch.trained,
     loss: (params, { input: { ids, positions }, targets }, scale, training) => {
@@ -74,7 +75,7 @@ async function sftTask(decoder: Decoder, { dtype, batch: B, sequenceLength: T }:
   const { device, config } = decoder;
   const random = new Random(1);
   const rows = packRows(Array.from({ length: B }, () => conversations(random, T, config)), T, 0);
-  const model = await tuneWeights(decoder, initialize(device, config, 1), null, 1);
+  const model = await tuneWeights(decoder, benchWeights(device, config), null, 1);
   const trainer = sftTrainer({ dtype, ...settings }, model);
   return taskOf(B * T, trainer, () => uploadChats(device, rows, null), model);
 }
@@ -86,8 +87,8 @@ async function dpoTask(decoder: Decoder, { dtype, batch: B, sequenceLength: T }:
   const pairs = Array.from({ length: Math.max(1, Math.floor((B * T) / (2 * length))) }, () => ({
     chosen: randomExample(random, length, length >> 1, config), rejected: randomExample(random, length, length >> 1, config),
   }));
-  const model = await tuneWeights(decoder, weightsIn(dtype, initialize(device, config, 1)), defaultLora, 1);
-  const recipe = { dtype, ...settings, losses: [{ loss: "sigmoid" as const, beta: 0.2 }] };
+  const model = await tuneWeights(decoder, benchWeights(device, config, computeDtype(dtype)), defaultLora, 1);
+  const recipe = { dtype: computeDtype(dtype), ...settings, losses: [{ loss: "sigmoid" as const, beta: 0.2 }] };
   const trainer = dpoTrainer(recipe, model, (batch) => answerLogProbabilities(decoder, model.frozen!, batch));
   const indices = pairs.map((_, i) => i);
   const upload = () => uploadPairs(device, { examples: pairs, mismatched: false, maxLength: T }, indices);
@@ -112,14 +113,6 @@ function taskOf<P, B extends Parameters<typeof releaseBatches>[0][number]>(
       model[Symbol.dispose]();
     },
   };
-}
-
-/** Frozen weights are held in the type that is computed in. */
-function weightsIn(dtype: BenchDType, weights: DecoderParameters): DecoderParameters {
-  if (dtype === "f32") return weights;
-  const copies = mapTree(weights, (weight) => keep(scope(() => cast(weight, dtype)))) as DecoderParameters;
-  disposeTree(weights);
-  return copies;
 }
 
 /** Conversations of 16 to 200 tokens that fill a row, their second halves trained. */

@@ -1,7 +1,6 @@
-import type { CpuDevice } from "@danu/cpu";
 import { flopsPerToken, preset, type PresetName } from "@danu/model";
 
-import type { BenchDType } from "./measure.ts";
+import type { BenchDType, BenchMachine } from "./machine.ts";
 import { profile, type OpTime } from "./profile.ts";
 import { openTask, type TaskName } from "./step-tasks.ts";
 
@@ -10,7 +9,8 @@ export interface StepResult {
   readonly preset: PresetName;
   readonly task: TaskName;
   readonly dtype: BenchDType;
-  readonly threads: number;
+  /** Null on a GPU. */
+  readonly threads: number | null;
   readonly batch: number;
   readonly sequenceLength: number;
   /** By the median step; every token of a step counts, trained or not. */
@@ -20,7 +20,11 @@ export interface StepResult {
   readonly gflops: number;
   readonly shareOfPeak: number;
   readonly peakBytes: number;
-  /** Processor time by op of one more step, if it was asked for. */
+  /** Time until a step is enqueued, by the median, in milliseconds. */
+  readonly enqueuedMs: number;
+  /** Loss of every step that was timed; the tokens are always the same. */
+  readonly losses: readonly number[];
+  /** Time by op of one more step, if it was asked for. */
   readonly profile?: readonly OpTime[];
 }
 
@@ -37,29 +41,31 @@ export interface StepOptions {
 }
 
 /** Measures full training steps on random tokens: forward, loss, backward, clip, AdamW. */
-export async function benchStep(cpu: CpuDevice, options: StepOptions): Promise<StepResult> {
+export async function benchStep(machine: BenchMachine, options: StepOptions): Promise<StepResult> {
   const { dtype, batch: B, sequenceLength: T } = options;
   const config = preset(options.preset);
-  using task = await openTask(cpu, { ...options, config });
-  cpu.resetPeak();
+  using task = await openTask(machine.device, { ...options, config });
+  machine.resetPeak();
   for (let i = 0; i < 2; i++) await task.step();
-  const times: number[] = [];
+  const [times, enqueued, losses]: [number[], number[], number[]] = [[], [], []];
   let peak = 0;
   for (let i = 0; i < options.steps; i++) {
-    peak = Math.max(peak, cpu.peakFlops(dtype, 30));
+    peak = Math.max(peak, machine.peak(dtype, 30));
     const start = performance.now();
-    await task.step();
+    const step = task.step();
+    enqueued.push(performance.now() - start);
+    losses.push((await step).loss);
     times.push((performance.now() - start) / 1000);
   }
-  times.sort((a, b) => a - b);
+  const median = (list: readonly number[]): number => [...list].sort((a, b) => a - b)[list.length >> 1]!;
   const rate = (time: number): number => task.tokens / time;
-  const tokensPerSecond = rate(times[times.length >> 1]!);
-  const peakBytes = cpu.memory().peak;
-  const byOp = options.profile ? { profile: await profile(cpu, () => task.step()) } : {};
+  const tokensPerSecond = rate(median(times));
+  const peakBytes = machine.peakBytes();
+  const byOp = options.profile ? { profile: await profile(machine, () => task.step()) } : {};
   const flops = tokensPerSecond * flopsPerToken(config, T);
   return {
-    preset: options.preset, task: options.task, dtype, threads: cpu.threads, batch: B, sequenceLength: T,
-    tokensPerSecond, bestTokensPerSecond: rate(times[0]!), gflops: flops / 1e9, shareOfPeak: flops / peak,
-    peakBytes, ...byOp,
+    preset: options.preset, task: options.task, dtype, threads: machine.threads, batch: B, sequenceLength: T,
+    tokensPerSecond, bestTokensPerSecond: rate(Math.min(...times)), gflops: flops / 1e9, shareOfPeak: flops / peak,
+    peakBytes, enqueuedMs: median(enqueued), losses, ...byOp,
   };
 }

@@ -1,6 +1,6 @@
 import { benchAttention, type AttentionResult } from "../bench/attention.ts";
+import { benchDeviceFlags, openBench } from "../bench/machine.ts";
 import { defineCommand, type Command } from "../cli/command.ts";
-import { openCpu } from "../cli/device.ts";
 import { percent, table } from "../cli/format.ts";
 import { Reporter } from "../cli/reporter.ts";
 
@@ -15,17 +15,17 @@ export const command: Command = defineCommand({
     headDim: { type: "integer", value: "D", min: 2, max: 1024, default: 80, help: "width of a head" },
     slidingWindow: { type: "integer", value: "W", min: 1, max: 1_000_000, default: 1024, help: "keys a query sees" },
     dtype: { type: "choice", choices: ["f32", "bf16"], default: "bf16", help: "element type" },
-    threads: { type: "integer", value: "N", min: 1, max: 4096, help: "CPU threads; all by default" },
+    ...benchDeviceFlags,
   },
   examples: ["danu bench attention", "danu bench attention --length 2048 --head-dim 64 --dtype f32 --json"],
   run: async ({ flags }, io) => {
     const reporter = new Reporter(io, flags.json);
-    using open = openCpu(flags.threads, io);
+    using machine = openBench(flags, io);
     const { batch, length, heads, keyValueHeads, headDim } = flags;
     const results: AttentionResult[] = [];
     for (const slidingWindow of [null, flags.slidingWindow]) {
       const shape = { batch, length, heads, keyValueHeads, headDim, slidingWindow };
-      results.push(await benchAttention(open.cpu, flags.dtype, shape));
+      results.push(await benchAttention(machine, flags.dtype, shape));
     }
     const [full, windowed] = results as [AttentionResult, AttentionResult];
     const windowRatio = windowed.totalMs / full.totalMs;

@@ -1,9 +1,9 @@
 import { presetNames, type PresetName } from "@danu/model";
 
 import { benchDecode } from "../bench/generation.ts";
+import { benchDeviceFlags, openBench } from "../bench/machine.ts";
 import { profileTable } from "../bench/profile.ts";
 import { defineCommand, type Command } from "../cli/command.ts";
-import { openCpu } from "../cli/device.ts";
 import { percent } from "../cli/format.ts";
 import { Reporter } from "../cli/reporter.ts";
 
@@ -16,19 +16,19 @@ export const command: Command = defineCommand({
     prompt: { type: "integer", value: "N", min: 1, max: 1_000_000, default: 16, help: "tokens of the prompt" },
     tokens: { type: "integer", value: "N", min: 2, max: 1_000_000, default: 64, help: "tokens to add in a run" },
     runs: { type: "integer", value: "N", min: 1, max: 10_000, default: 4, help: "runs to time" },
-    profile: { type: "boolean", help: "show the processor time of a prompt and one token by op" },
-    threads: { type: "integer", value: "N", min: 1, max: 4096, help: "CPU threads; all by default" },
+    profile: { type: "boolean", help: "show the time of a prompt and one token by op; a GPU then waits for each kernel, in all runs" },
+    ...benchDeviceFlags,
   },
   examples: ["danu bench decode", "danu bench decode --preset danube3-500m --prompt 2048 --json"],
   run: async ({ flags }, io) => {
     const reporter = new Reporter(io, flags.json);
-    using open = openCpu(flags.threads, io);
-    const result = await benchDecode(open.cpu, { ...flags, preset: flags.preset as PresetName });
+    using machine = openBench(flags, io);
+    const result = await benchDecode(machine, { ...flags, preset: flags.preset as PresetName });
     reporter.result(result, () => {
-      reporter.line(`${result.preset} ${result.dtype}, ${result.tokens} tokens after ${result.prompt}, ${open.description}`);
+      reporter.line(`${result.preset} ${result.dtype}, ${result.tokens} tokens after ${result.prompt}, ${machine.description}`);
       reporter.line(`${result.tokensPerSecond.toFixed(1)} tokens/s (best ${result.bestTokensPerSecond.toFixed(1)}), `
         + `${result.gigabytesPerSecond.toFixed(1)} GB/s, ${percent(result.shareOfBandwidth)} of the measured bandwidth`);
-      if (result.profile !== undefined) reporter.line(profileTable(result.profile));
+      if (result.profile !== undefined) reporter.line(profileTable(result.profile, machine));
     });
   },
 });

@@ -1,6 +1,6 @@
 import { benchGemm, gemmShapes, type GemmResult } from "../bench/gemm.ts";
+import { benchDeviceFlags, openBench } from "../bench/machine.ts";
 import { defineCommand, type Command } from "../cli/command.ts";
-import { openCpu } from "../cli/device.ts";
 import { UsageError } from "../cli/errors.ts";
 import { percent, table } from "../cli/format.ts";
 import { Reporter } from "../cli/reporter.ts";
@@ -11,18 +11,18 @@ export const command: Command = defineCommand({
   flags: {
     shape: { type: "text", value: "MxNxK", multiple: true, help: "sizes to measure; those of the presets' layers by default" },
     dtype: { type: "choice", choices: ["f32", "bf16", "both"], default: "both", help: "element type" },
-    threads: { type: "integer", value: "N", min: 1, max: 4096, help: "CPU threads; all by default" },
+    ...benchDeviceFlags,
   },
   examples: ["danu bench gemm", "danu bench gemm --shape 1024x1024x1024 --dtype bf16 --json"],
   run: async ({ flags }, io) => {
     const reporter = new Reporter(io, flags.json);
-    using open = openCpu(flags.threads, io);
+    using machine = openBench(flags, io);
     const shapes = flags.shape === undefined || flags.shape.length === 0 ? gemmShapes : flags.shape.map(parseShape);
     const results: GemmResult[] = [];
     for (const dtype of flags.dtype === "both" ? ["f32", "bf16"] as const : [flags.dtype]) {
       for (const shape of shapes) {
         reporter.progress(`measuring ${shape.join(" x ")} ${dtype}`);
-        results.push(await benchGemm(open.cpu, dtype, shape));
+        results.push(await benchGemm(machine, dtype, shape));
       }
     }
     reporter.result(results, () => reporter.line(table(["m", "n", "k", "type", "GFLOP/s", "of peak"], results.map((r) => [

@@ -1,9 +1,9 @@
 import { presetNames, type PresetName } from "@danu/model";
 
 import { benchPrefill } from "../bench/generation.ts";
+import { benchDeviceFlags, openBench } from "../bench/machine.ts";
 import { profileTable } from "../bench/profile.ts";
 import { defineCommand, type Command } from "../cli/command.ts";
-import { openCpu } from "../cli/device.ts";
 import { percent, withCommas } from "../cli/format.ts";
 import { Reporter } from "../cli/reporter.ts";
 
@@ -15,19 +15,19 @@ export const command: Command = defineCommand({
     dtype: { type: "choice", choices: ["f32", "bf16"], default: "bf16", help: "element type" },
     prompt: { type: "integer", value: "N", min: 1, max: 1_000_000, default: 512, help: "tokens of the prompt" },
     runs: { type: "integer", value: "N", min: 1, max: 10_000, default: 8, help: "prompts to time, after one that warms up" },
-    profile: { type: "boolean", help: "show the processor time of one more prompt by op" },
-    threads: { type: "integer", value: "N", min: 1, max: 4096, help: "CPU threads; all by default" },
+    profile: { type: "boolean", help: "show the time of one more prompt by op; a GPU then waits for each kernel, in all runs" },
+    ...benchDeviceFlags,
   },
   examples: ["danu bench prefill", "danu bench prefill --preset danube3-500m --prompt 2048 --json"],
   run: async ({ flags }, io) => {
     const reporter = new Reporter(io, flags.json);
-    using open = openCpu(flags.threads, io);
-    const result = await benchPrefill(open.cpu, { ...flags, preset: flags.preset as PresetName });
+    using machine = openBench(flags, io);
+    const result = await benchPrefill(machine, { ...flags, preset: flags.preset as PresetName });
     reporter.result(result, () => {
-      reporter.line(`${result.preset} ${result.dtype}, ${result.prompt} tokens, ${open.description}`);
+      reporter.line(`${result.preset} ${result.dtype}, ${result.prompt} tokens, ${machine.description}`);
       reporter.line(`${withCommas(result.tokensPerSecond)} tokens/s (best ${withCommas(result.bestTokensPerSecond)}), `
-        + `${result.gflops.toFixed(0)} GFLOP/s, ${percent(result.shareOfPeak)} of the measured peak`);
-      if (result.profile !== undefined) reporter.line(profileTable(result.profile));
+        + `${result.gflops.toFixed(0)} GFLOP/s, ${percent(result.shareOfPeak)} of ${machine.peakName}`);
+      if (result.profile !== undefined) reporter.line(profileTable(result.profile, machine));
     });
   },
 });
