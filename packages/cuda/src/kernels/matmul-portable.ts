@@ -5,9 +5,8 @@ import { defineKernel, type ArgumentsOf, type Kernel } from "../kernel.ts";
 import { flat } from "./flat.ts";
 import { rowStepsOf, type Operand, type Product } from "./product.ts";
 
-// matmul::Product of matmul.cuh: pointers, strides, sizes, leading dimensions, parts, whether the result is wide, alpha.
-const signature = "(ppppppllliiiiiiiif)";
-type Signature = typeof signature;
+/** `Product` of matmul.cuh: pointers, strides, sizes, leading dimensions, parts, whether the result is wide, alpha. */
+export const portableSignature = "(ppppppllliiiiiiiif)";
 
 function kernelsOfType<const S extends string>(name: (dtype: Operand) => string, types: S): Readonly<Record<Operand, Kernel<S>>> {
   const kernel = (dtype: Operand): Kernel<S> => defineKernel("matmul", name(dtype), types);
@@ -16,12 +15,12 @@ function kernelsOfType<const S extends string>(name: (dtype: Operand) => string,
 
 // By how a and b are stored, n as the formula has them, t transposed.
 const tiled = {
-  nn: kernelsOfType((dtype) => `matmul_${dtype}_nn`, signature),
-  nt: kernelsOfType((dtype) => `matmul_${dtype}_nt`, signature),
-  tn: kernelsOfType((dtype) => `matmul_${dtype}_tn`, signature),
-  tt: kernelsOfType((dtype) => `matmul_${dtype}_tt`, signature),
+  nn: kernelsOfType((dtype) => `matmul_${dtype}_nn`, portableSignature),
+  nt: kernelsOfType((dtype) => `matmul_${dtype}_nt`, portableSignature),
+  tn: kernelsOfType((dtype) => `matmul_${dtype}_tn`, portableSignature),
+  tt: kernelsOfType((dtype) => `matmul_${dtype}_tt`, portableSignature),
 };
-const fewRows = kernelsOfType((dtype) => `matmul_rows_${dtype}_nt`, signature);
+const fewRows = kernelsOfType((dtype) => `matmul_rows_${dtype}_nt`, portableSignature);
 const combine = kernelsOfType((dtype) => `matmul_combine_${dtype}`, "pppiii");
 
 const TILE = 128;
@@ -53,7 +52,7 @@ export function multiplyPortable(cuda: CudaDevice, product: Product): void {
   });
 }
 
-function argumentsOf(product: Product, y: Handle, residual: Handle, parts: number, result: Operand): ArgumentsOf<Signature> {
+function argumentsOf(product: Product, y: Handle, residual: Handle, parts: number, result: Operand): ArgumentsOf<typeof portableSignature> {
   const { a, b, M, N, K, steps, dtype } = product;
   return [
     y, a, b, residual, 0, 0, steps[0] * M * K, steps[1] * K * N, parts * M * N,
