@@ -1,6 +1,6 @@
 // The products of training on Hopper: D [M, N] = scale · A · Bᵀ, by the variants of gemm.cuh that an H200 ran fastest
 // (docs/gpu-facts.md). Persistent: as many blocks as there are multiprocessors, an even number, or fewer where there are fewer
-// tiles, since two blocks share each pair of tiles. 384 threads, clusters of two.
+// tiles: two blocks share each pair. 384 threads, clusters of two.
 //
 //   kernel                     A                   B                   D                   pair of tiles   shared bytes
 //   gemm_fp8_forward           e4m3 [M, K]         e4m3 [N, K]         bf16                256 × 256       230,400
@@ -17,7 +17,7 @@
 //   gemm_bf16_weight_gradient_fresh, the same product written
 //
 // Boxes of the tensor maps, columns × rows, swizzled by 128 bytes:
-//   operands with k along their rows   128 bytes of k × the rows that a block fetches: 128; of A of fp8 gradients 128, of their B 128
+//   operands with k along their rows   128 bytes of k × the 128 rows that a block fetches
 //   operands with k down their columns 64 × 64
 //   D and residual                     bf16 64 × 64, f32 32 × 64
 // All rows start at multiples of 16 bytes: K is a multiple of 16 (fp8) or 8 (bf16, where k lies along rows), M and N are where
