@@ -37,7 +37,7 @@ function commandFor(name) {
   const isForHopper = sources.has(join(kernels, "device", "hopper.cuh"));
   const flags = flagsMarker.exec(sources.get(join(kernels, `${name}.cu`)))?.[1].split(" ") ?? [];
   const args = [
-    "-fatbin", "-O3", "-std=c++17", "-Xptxas", "-v", `-I${join(kernels, "device")}`, ...flags,
+    "-fatbin", "-Xfatbin=-compress-all", "-O3", "-std=c++17", "-Xptxas", "-v", `-I${join(kernels, "device")}`, ...flags,
     ...(isForHopper ? hopper : everyGpu).flatMap((target) => ["-gencode", target]), join(kernels, `${name}.cu`),
   ];
   const hash = createHash("sha256").update([nvcc, ...args].join("\0"));

@@ -72,9 +72,9 @@ export function peakFlopsOf(chip: Chip, dtype: "f32" | "bf16" | "fp8"): number {
 }
 
 /** Oldest compute capability that there are kernels for. */
-export const oldestCapability = 80;
+const oldestCapability = 80;
 /** Oldest driver that reads the fatbins, as CUDA's version. */
-export const oldestDriver = 12_080;
+const oldestDriver = 12_080;
 
 /** @throws DeviceError for a GPU or a driver that cannot run the kernels, saying what would */
 export function checkChip(driver: Driver, chip: Chip): void {
