@@ -144,7 +144,7 @@ describe.skipIf(twinMissing)(`attention on a GPU's stand-in${twinMissing}`, () =
           got[1]!.forEach((value, i) => expect(value).toBeCloseTo(exact[1]![i]!, 4));
           expect(await results(device, call)).toEqual(got);
         }),
-        times(20),
+        times(12),
       );
     });
 

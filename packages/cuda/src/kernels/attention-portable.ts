@@ -1,5 +1,5 @@
-import type { AttentionAttrs, attentionGradOp, attentionOp } from "@danu/attention";
-import type { InputsOf, KernelOf, Tensor } from "@danu/tensor";
+import type { AttentionAttrs, attentionGradOp, attentionOp, cachedAttentionOp } from "@danu/attention";
+import type { Handle, InputsOf, KernelOf, Tensor } from "@danu/tensor";
 
 import { cudaOf } from "../device.ts";
 import { defineKernel, type ArgumentsOf, type Kernel } from "../kernel.ts";
@@ -27,7 +27,7 @@ const statistics = {
 const backwardKeys = kernelsByWidth(backwardFile, "attention_portable_backward_keys", "(ppppiiiiiiif)pppp");
 const backwardQueries = kernelsByWidth(backwardFile, "attention_portable_backward_queries", "(ppppiiiiiiif)ppp");
 const decodeFile = "attention-portable-decode";
-const decode = kernelsByWidth(decodeFile, "attention_portable_decode", "(ppppiiiiiiif)pp");
+const decode = kernelsByWidth(decodeFile, "attention_portable_decode", "(ppppiiiiiiif)ppp");
 const decodeJoin = {
   bf16: defineKernel(decodeFile, "attention_portable_decode_join_bf16", "ppppiiiii"),
   f16: defineKernel(decodeFile, "attention_portable_decode_join_f16", "ppppiiiii"),
@@ -63,7 +63,7 @@ function callOf([q, k, v, documentStart]: InputsOf<typeof attentionOp>, { scale,
 }
 
 /** Whether the portable kernels serve: bf16 and f16 heads of a multiple of 8 channels up to 128. */
-export function isPortable([q]: readonly [q: Tensor, ...rest: (Tensor | null)[]], { scale }: AttentionAttrs): boolean {
+export function isPortable([q]: readonly [q: Tensor, ...rest: (Tensor | null)[]], { scale }: Pick<AttentionAttrs, "scale">): boolean {
   const D = q.shape[3]!;
   return (q.dtype === "bf16" || q.dtype === "f16") && D > 0 && D % 8 === 0 && D <= widths.at(-1)! && scale > 0;
 }
@@ -75,6 +75,7 @@ function tileBytes(rows: number, width: Width): number {
 
 export const portableForward: KernelOf<typeof attentionOp> = ([o, lse], x, attrs) => {
   const { B, T, H, dtype, width, inputs } = callOf(x, attrs);
+  // Queries, and two stages of keys and values.
   const shared = tileBytes(128 + 4 * (width <= 80 ? 64 : 32), width);
   cudaOf(o).launch(forward[dtype][width], { grid: [H, Math.ceil(T / 128), B], block: 128, shared }, ...inputs, o.handle, lse.handle);
 };
@@ -84,6 +85,7 @@ export const portableBackward: KernelOf<typeof attentionGradOp> = ([dq, dk, dv],
   const { B, T, S, H, G, dtype, width, inputs } = callOf([q, k, v, documentStart], attrs);
   const tiles = Math.ceil(T / 64);
   const streamed = width <= 96 ? 64 : 32;
+  // Two tiles of the block's own rows, and two stages of two others.
   const shared = tileBytes(128 + 4 * streamed, width);
   const queryBytes = 16;
   cuda.withScratch(queryBytes * B * H * 64 * tiles, (queries) => {
@@ -111,17 +113,24 @@ function partsOf({ B, T, H, G, keys, window }: Call): number {
 }
 
 /** Attention of few queries over many keys; T above 0. */
-export const portableDecode: KernelOf<typeof attentionOp> = ([o, lse], x, attrs) => {
+export const portableDecode: KernelOf<typeof attentionOp> = (y, x, attrs) => decodeOver(y, callOf(x, attrs), 0);
+
+/** The same over a cache whose length the GPU knows: work for as many keys as it has room for is shared out, whatever their number. */
+export const portableCached: KernelOf<typeof cachedAttentionOp> = (y, [q, keys, values, stored], attrs) => (
+  decodeOver(y, callOf([q, keys, values, null], { ...attrs, keyLength: null }), stored.handle)
+);
+
+function decodeOver([o, lse]: readonly [o: Tensor, lse: Tensor], call: Call, stored: Handle): void {
   const cuda = cudaOf(o);
-  const call = callOf(x, attrs);
   const { B, T, H, G, D, dtype, width, inputs } = call;
   const parts = partsOf(call);
+  // 16 rows of queries, two stages of 16 keys and values for each of four warps, and log-sum-exps.
   const shared = tileBytes(272, width) + 256;
   const outputBytes = 4 * parts * o.size;
   cuda.withScratch(outputBytes + 4 * parts * lse.size, (partO) => {
     const partLse = partO + outputBytes;
     const grid = [B * G, Math.ceil((H / G) * T / 16), parts] as const;
-    cuda.launch(decode[dtype][width], { grid, block: 128, shared }, ...inputs, partO, partLse);
+    cuda.launch(decode[dtype][width], { grid, block: 128, shared }, ...inputs, stored, partO, partLse);
     cuda.launch(decodeJoin[dtype], { grid: [T, H, B], block: 128 }, partO, partLse, o.handle, lse.handle, parts, T, H, G, D);
   });
-};
+}
