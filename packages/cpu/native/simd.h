@@ -70,7 +70,18 @@ DANU_INLINE vi laneNumbers() {
 
 // ---- conversions ------------------------------------------------------------------------------------------------
 
-DANU_INLINE vf widenBf16(vh x) { return (vf)(__builtin_convertvector(x, vu) << 16); }
+/// Zero-extends W halves. Written as a conversion of vectors, compilers would do it in two halves.
+DANU_INLINE vu widenHalves(vh x) {
+#if defined(__AVX512F__)
+  return (vu)_mm512_cvtepu16_epi32((__m256i)x);
+#elif defined(__AVX2__)
+  return (vu)_mm256_cvtepu16_epi32((__m128i)x);
+#else
+  return __builtin_convertvector(x, vu);
+#endif
+}
+
+DANU_INLINE vf widenBf16(vh x) { return (vf)(widenHalves(x) << 16); }
 
 /// W floats to bf16, to nearest, ties to even; NaN stays NaN (quiet). Bit-equal on every instruction set.
 DANU_INLINE vh narrowBf16(vf x) {

@@ -58,11 +58,6 @@ void writeOutputs(const ForwardCall<T>& call, HeadPair pair, const QueryBlock& b
   }
 }
 
-template <class T>
-bool isOnePosition(const ForwardCall<T>& call) {
-  return call.shape.T == 1 && call.shape.group() <= mostQueries;
-}
-
 /// Softmax-weighted sums of the values of keys [key0, keyEnd), as [D, lanes], for the lanes of a block.
 template <class T, class Operands = OperandsOf<T>>
 void attendKeys(const ForwardCall<T>& call, HeadPair pair, const QueryBlock& block, int64_t key0, int64_t keyEnd,
@@ -75,12 +70,6 @@ void attendKeys(const ForwardCall<T>& call, HeadPair pair, const QueryBlock& blo
   const int depth = int(unitsOf<Operands>(D)), vectors = block.vectors;
   const float factor = shape.scale * log2e;
   KeyRows<const T> keyRows(shape, pair, call.k), valueRows(shape, pair, call.v);
-  if (isOnePosition(call)) {
-    static_assert(sizeof(scratch) + sizeof(OneScratch) <= workerScratchBytes);
-    attendOne(shape, keyRows, valueRows, QueryRows<const T>(shape, pair, call.q)[0], block.rows, key0, keyEnd, outputs,
-              state, *reinterpret_cast<OneScratch*>(&scratch + 1));
-    return;
-  }
   Unit* weights = pairs ? scratch.pairs : (Unit*)scratch.scores;
 
   stageRows<Operands>(scratch.rows, QueryRows<const T>(shape, pair, call.q), block.row0, block.rows, vectors * W, D);
@@ -172,6 +161,7 @@ template <class T>
 bool attentionForward(Queue& queue, ForwardCall<T> call) {
   constexpr int64_t enoughTiles = 64, fewestKeys = 256;
   const AttentionShape& shape = call.shape;
+  if (isOnePosition(shape)) return attentionOne<T>(queue, {shape, call.q, call.k, call.v, call.o, call.lse, 0, nullptr});
   call.blocks = (shape.rows() + queryLanes - 1) / queryLanes;
   int64_t tiles = call.blocks * shape.pairs();
   int64_t most = std::min(enoughTiles / tiles, (shape.longestRange() + fewestKeys - 1) / fewestKeys);

@@ -164,8 +164,8 @@ DANU_INLINE void interleaveRow(Unit* to, const bf16* a, const bf16* b, int64_t D
   }
   for (; d < D; d += W) {
     int count = int(D - d < W ? D - d : W);
-    vu low = __builtin_convertvector(loadHalves(a + d, count), vu);
-    vu high = __builtin_convertvector(loadHalves(b + d, count), vu);
+    vu low = widenHalves(loadHalves(a + d, count));
+    vu high = widenHalves(loadHalves(b + d, count));
     storeUnits(to + d, low | high << 16);
   }
 }

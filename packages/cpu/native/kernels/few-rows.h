@@ -8,11 +8,13 @@
 
 namespace danu {
 
-/// Rows multiplied at once: what registers hold beside the streams.
+/// Rows multiplied at once: what registers hold beside the streams, where halves of pairs need one for their mask.
 #if defined(__AVX512F__) || defined(__aarch64__)
+template <class In>
 constexpr int fewRowsAtOnce = 4;
 #else
-constexpr int fewRowsAtOnce = 2;
+template <class In>
+constexpr int fewRowsAtOnce = std::is_same_v<In, float> ? 3 : 2;
 #endif
 
 /// A step whose elements are multiplied as they are.

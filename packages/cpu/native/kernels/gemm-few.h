@@ -26,21 +26,21 @@ using FewFunction = void (*)(const In*, int64_t, const In*, int64_t, int64_t, fl
 /// Functions by [rows - 1].
 template <class In, int Columns, int... Rows>
 constexpr auto fewFunctions(std::integer_sequence<int, Rows...>) {
-  return std::array<FewFunction<In>, fewRowsAtOnce>{multiplyFew<In, Rows + 1, Columns>...};
+  return std::array<FewFunction<In>, fewRowsAtOnce<In>>{multiplyFew<In, Rows + 1, Columns>...};
 }
 
 /// All rows of some columns of one product: column j is `first + j * between`.
 template <class In, class Out, int Columns>
 void multiplyFewColumns(const Gemm& g, int64_t product, int64_t first, int64_t between) {
-  static constexpr auto functions = fewFunctions<In, Columns>(std::make_integer_sequence<int, fewRowsAtOnce>{});
+  static constexpr auto functions = fewFunctions<In, Columns>(std::make_integer_sequence<int, fewRowsAtOnce<In>>{});
   const In* a = (const In*)g.a + product * g.strideA;
   const In* b = (const In*)g.b + product * g.strideB + first * g.ldb;
   Out* c = (Out*)g.c + product * g.strideC + first;
   const Out* residual = g.residual ? (const Out*)g.residual + product * g.strideR + first : nullptr;
-  const int64_t blocks = ceilDivide(g.m, fewRowsAtOnce);
+  const int64_t blocks = ceilDivide(g.m, fewRowsAtOnce<In>);
   for (int64_t block = 0; block < blocks; block++) {
     const int64_t row = partStart(g.m, blocks, block), rows = partStart(g.m, blocks, block + 1) - row;
-    float products[fewRowsAtOnce * Columns];
+    float products[fewRowsAtOnce<In> * Columns];
     functions[size_t(rows - 1)](a + row * g.lda, g.lda, b, between * g.ldb, g.k, products);
     for (int64_t i = 0; i < rows; i++) {
       for (int64_t j = 0; j < Columns; j++) {

@@ -53,13 +53,15 @@ DANU_TEST(testRandom, "attention: random shapes equal the definition in double p
 
 DANU_TEST(testShapes, "attention: the shapes of the presets") {
   Random random(22);
-  // Heads, key-value heads and head sizes of nano, medium, Danube and Danube 3, with windows inside and across tiles.
+  // Heads, key-value heads and head sizes of nano, medium, Danube and Danube 3, with windows inside and across tiles;
+  // and rows of keys so long that few make a step.
   const AttentionCase cases[] = {
       {.B = 2, .T = 256, .S = 256, .H = 8, .keyValueHeads = 2, .D = 32, .slidingWindow = 0, .dtype = dtypeF32},
       {.B = 1, .T = 330, .S = 330, .H = 6, .keyValueHeads = 2, .D = 64, .slidingWindow = 100, .dtype = dtypeF32},
       {.B = 1, .T = 500, .S = 500, .H = 4, .keyValueHeads = 1, .D = 80, .slidingWindow = 161, .dtype = dtypeBf16},
       {.B = 1, .T = 200, .S = 520, .H = 4, .keyValueHeads = 2, .D = 120, .slidingWindow = 0, .dtype = dtypeBf16},
       {.B = 3, .T = 1, .S = 1000, .H = 8, .keyValueHeads = 2, .D = 80, .slidingWindow = 0, .dtype = dtypeBf16},
+      {.B = 1, .T = 1, .S = 130, .H = 40, .keyValueHeads = 20, .D = 256, .slidingWindow = 0, .dtype = dtypeBf16},
       {.B = 1, .T = 5, .S = 1500, .H = 4, .keyValueHeads = 1, .D = 64, .slidingWindow = 700, .dtype = dtypeF32},
   };
   for (AttentionCase c : cases) {
