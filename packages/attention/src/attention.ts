@@ -68,13 +68,22 @@ function checkInputs([q, k, v, documentStart]: AttentionInputs, { slidingWindow,
 
 /** Attention in primitives, with the whole score matrix in memory. */
 function attend([q, k, v, documentStart]: AttentionInputs, attrs: AttentionAttrs): readonly [o: Tensor, logSumExp: Tensor] {
-  const { B, T, H, D } = dims(q, "B T H D");
+  const T = q.shape[1]!;
   const S = attrs.keyLength ?? k.shape[1]!;
+  const visible = visibility(iota(q.device, T, { start: S - T }), S, attrs.slidingWindow);
+  if (documentStart === null) return attendWhere(visible, q, k, v, S, attrs.scale);
+  const starts = reshape(slice(documentStart, 1, S - T, S), [documentStart.shape[0]!, 1, T, 1]);
+  const key = reshape(iota(q.device, S), [1, 1, 1, S]);
+  return attendWhere(mul(visible, lessEqual(starts, key)), q, k, v, S, attrs.scale);
+}
+
+/** Attention over the first S keys where `visible`, `[1 or B, 1, T, S]`, is 1. */
+export function attendWhere(visible: Tensor, q: Tensor, k: Tensor, v: Tensor, S: number, scale: number): readonly [o: Tensor, logSumExp: Tensor] {
+  const { B, T, H, D } = dims(q, "B T H D");
   const queries = permute(cast(q, "f32"), [0, 2, 1, 3]);
   const [keys, values] = [perQueryHead(k, S, H), perQueryHead(v, S, H)];
-  const scores = mul(matmul(queries, keys, { transposeB: true }), attrs.scale);
+  const scores = mul(matmul(queries, keys, { transposeB: true }), scale);
   const hidden = full(q.device, [], -Infinity);
-  const visible = visibility(q, S, attrs.slidingWindow, documentStart);
   const masked = where(visible, scores, hidden);
   const lse = logSumExp(masked);
   const o = matmul(exp(sub(masked, lse)), values);
@@ -88,16 +97,13 @@ function perQueryHead(x: Tensor, S: number, H: number): Tensor {
   return reshape(broadcastTo(heads, [B, G, H / G, S, D]), [B, H, S, D]);
 }
 
-/** 1 where a query may see a key: `[1 or B, 1, T, S]`. */
-function visibility(q: Tensor, S: number, slidingWindow: number | null, documentStart: Tensor | null): Tensor {
-  const T = q.shape[1]!;
-  const position = reshape(iota(q.device, T, { start: S - T }), [1, 1, T, 1]);
-  const key = reshape(iota(q.device, S), [1, 1, 1, S]);
-  let visible = lessEqual(key, position);
-  if (slidingWindow !== null) visible = mul(visible, less(sub(position, slidingWindow), key));
-  if (documentStart === null) return visible;
-  const starts = reshape(slice(documentStart, 1, S - T, S), [documentStart.shape[0]!, 1, T, 1]);
-  return mul(visible, lessEqual(starts, key));
+/** 1 where the query at a position may see one of the first S keys, but for documents: `[1, 1, T, S]`.
+ *  @param positions i32 `[T]` */
+export function visibility(positions: Tensor, S: number, slidingWindow: number | null): Tensor {
+  const position = reshape(positions, [1, 1, positions.size, 1]);
+  const key = reshape(iota(positions.device, S), [1, 1, 1, S]);
+  const visible = lessEqual(key, position);
+  return slidingWindow === null ? visible : mul(visible, less(sub(position, slidingWindow), key));
 }
 
 /** Options of `attention`; see `AttentionAttrs`. */

@@ -1,5 +1,6 @@
 export {
   attention, attentionGradOp, attentionOp, type AttentionAttrs, type AttentionOptions,
 } from "./attention.ts";
+export { appendKeyValuesOp, cachedAttentionOp, type CachedAttentionAttrs } from "./cached-attention.ts";
 export { rope, ropeOp, ropeTable, type RopeAttrs } from "./rope.ts";
 export { joinCaches, KeyValueCache, type AttentionCache, type KeyValueCacheOptions } from "./key-value-cache.ts";

@@ -1,6 +1,7 @@
 import { assignSlice, concat, disposeTree, keep, scope, ShapeError, slice, zeros, type Device, type DType, type Tensor } from "@danu/tensor";
 
 import { attention } from "./attention.ts";
+import { appendKeyValues, cachedAttention } from "./cached-attention.ts";
 
 /** Sizes of a cache for one attention layer. */
 export interface KeyValueCacheOptions {
@@ -64,20 +65,35 @@ export class KeyValueCache implements AttentionCache, Disposable {
     return this.#seen;
   }
 
+  /** Positions that the memory has room for; where it is another, the memory has moved. */
+  get room(): number {
+    return this.#keys.shape[1]!;
+  }
+
   /** @throws ShapeError when the text would become longer than `maxPositions` */
   attend(q: Tensor, k: Tensor, v: Tensor): Tensor {
     const T = q.shape[1]!;
-    const { maxPositions, slidingWindow } = this.#options;
-    if (this.#seen + T > maxPositions) {
-      throw new ShapeError(`key-value cache: ${this.#seen} + ${T} positions exceed its ${maxPositions}; start a new one`);
-    }
+    this.#checkLength(T);
     if (this.#stored + T > this.#capacity) return this.#attendBeyond(q, k, v);
-    this.#grow(this.#stored + T);
-    assignSlice(this.#keys, k, 1, this.#stored);
-    assignSlice(this.#values, v, 1, this.#stored);
-    this.#stored += T;
-    this.#seen += T;
-    return attention(q, this.#keys, this.#values, { slidingWindow, keyLength: this.#stored });
+    const start = this.#take(T);
+    assignSlice(this.#keys, k, 1, start);
+    assignSlice(this.#values, v, 1, start);
+    return attention(q, this.#keys, this.#values, { slidingWindow: this.#options.slidingWindow, keyLength: this.#stored });
+  }
+
+  /** Makes room for one more position, which counts as seen from now on: `attendNext` is then called for it.
+   *  @returns positions stored before it  @throws ShapeError when the text would become longer than `maxPositions` */
+  next(): number {
+    this.#checkLength(1);
+    if (this.#stored + 1 > this.#capacity) this.#moveWindow();
+    return this.#take(1);
+  }
+
+  /** `attend` for the position that `next` made room for, the same work each time while the memory stays where it is.
+   *  @param q `[B, 1, H, D]`  @param k, v `[B, 1, G, D]`  @param stored what `next` returned, i32 `[1]` */
+  attendNext(q: Tensor, k: Tensor, v: Tensor, stored: Tensor): Tensor {
+    appendKeyValues(this.#keys, this.#values, k, v, stored);
+    return cachedAttention(q, this.#keys, this.#values, stored, this.#options.slidingWindow);
   }
 
   /** Forgets the positions from `length` on, for another text with the same beginning. Where the window has moved past
@@ -96,14 +112,34 @@ export class KeyValueCache implements AttentionCache, Disposable {
     return kept;
   }
 
-  /** Makes room by moving the last keys a query can see to the front; long inputs go through in pieces of a window. */
-  #attendBeyond(q: Tensor, k: Tensor, v: Tensor): Tensor {
+  #checkLength(T: number): void {
+    const { maxPositions } = this.#options;
+    if (this.#seen + T > maxPositions) {
+      throw new ShapeError(`key-value cache: ${this.#seen} + ${T} positions exceed its ${maxPositions}; start a new one`);
+    }
+  }
+
+  /** Counts T positions as stored and seen. @returns where the first of them goes */
+  #take(T: number): number {
+    this.#grow(this.#stored + T);
+    this.#stored += T;
+    this.#seen += T;
+    return this.#stored - T;
+  }
+
+  /** Moves the last keys a query can see to the front. */
+  #moveWindow(): void {
     const window = this.#options.slidingWindow!;
     scope(() => {
       const start = Math.max(0, this.#stored - window);
       for (const store of [this.#keys, this.#values]) assignSlice(store, slice(store, 1, start, this.#stored), 1, 0);
       this.#stored -= start;
     });
+  }
+
+  /** Makes room by moving the window; long inputs go through in pieces of one. */
+  #attendBeyond(q: Tensor, k: Tensor, v: Tensor): Tensor {
+    this.#moveWindow();
     const room = this.#capacity - this.#stored;
     const T = q.shape[1]!;
     if (T <= room) return this.attend(q, k, v);

@@ -29,7 +29,8 @@ template <class E, int DP> struct Decode {
     };
     static_assert(sizeof(Shared) == 2 * 272 * STRIDE<DP> + 256 && sizeof(Shared) <= 99 << 10, "what a launch asks for, and a block on sm_86 and sm_89 has");
 
-    static DEVICE void run(const Inputs<E>& in, float* part_o, float* part_lse) {
+    static DEVICE void run(Inputs<E> in, const int* stored, float* part_o, float* part_lse) {
+        if (stored) in.keys = min(*stored + in.T, in.S);
         auto& s = *reinterpret_cast<Shared*>(shared_memory());
         const int g = blockIdx.x % in.G, b = blockIdx.x / in.G, row0 = blockIdx.y * ROWS, part = blockIdx.z, parts = gridDim.z;
         const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, rows = in.group() * in.T;
@@ -120,11 +121,12 @@ template <class E> struct DecodeJoin {
 }  // namespace attention_portable
 
 /// Grid [B · G, ⌈H / G · T / 16⌉, parts], 128 threads, 2·272·(DP + 8) + 256 bytes of shared memory; T above 0. A part is a run
-/// of tiles of 16 keys, `parts` at most their number.
+/// of tiles of 16 keys, none where there are more parts than tiles.
+/// @param stored null, or keys in use before those of the T queries, `[1]`, in place of `in.keys`
 /// @param part_o `[B, G, parts, H / G, T, D]`  @param part_lse `[B, G, parts, H / G, T]`, in base 2, −∞ where no key is seen
 #define ATTENTION_PORTABLE_DECODE(NAME, E, DP) \
-extern "C" __global__ void __launch_bounds__(128, 3) attention_portable_decode_##NAME##_##DP(const __grid_constant__ attention_portable::Inputs<E> in, float* part_o, float* part_lse) { \
-    attention_portable::Decode<E, DP>::run(in, part_o, part_lse); \
+extern "C" __global__ void __launch_bounds__(128, 3) attention_portable_decode_##NAME##_##DP(const __grid_constant__ attention_portable::Inputs<E> in, const int* stored, float* part_o, float* part_lse) { \
+    attention_portable::Decode<E, DP>::run(in, stored, part_o, part_lse); \
 }
 ATTENTION_PORTABLE_DECODE(bf16, __nv_bfloat16, 64)
 ATTENTION_PORTABLE_DECODE(bf16, __nv_bfloat16, 80)

@@ -1,8 +1,8 @@
 import { setImmediate, setTimeout } from "node:timers/promises";
 
 import {
-  Device, DeviceError,
-  type AnyOp, type AnyUpdate, type AttrsOf, type Handle, type InputsOf, type KernelOf, type Tensor,
+  Device, DeviceError, UsageError,
+  type AnyOp, type AnyUpdate, type AttrsOf, type Handle, type InputsOf, type KernelOf, type Repeated, type Tensor,
 } from "@danu/tensor";
 
 import { ArgumentMemory } from "./arguments.ts";
@@ -10,9 +10,11 @@ import { peakFlopsOf, type Chip } from "./chip.ts";
 import { Context } from "./context.ts";
 import type { Driver } from "./driver.ts";
 import type { ArgumentsOf, Kernel } from "./kernel.ts";
+import { Memory, type MemoryUse } from "./memory.ts";
 import { Modules } from "./modules.ts";
+import { RepeatedWork } from "./repeated-work.ts";
 import { EVENT_WITHOUT_TIME, Downloads, Uploads } from "./staging.ts";
-import { isKernelFault, NOT_READY, OUT_OF_MEMORY, statusText } from "./status.ts";
+import { isKernelFault, NOT_READY, statusText } from "./status.ts";
 import { TensorMaps } from "./tensor-map.ts";
 
 /** Blocks, threads and shared memory of a launch. */
@@ -23,12 +25,6 @@ export interface LaunchShape {
   readonly block: number;
   /** Dynamic shared memory of a block, in bytes. */
   readonly shared?: number;
-}
-
-/** Bytes the device holds. */
-export interface MemoryUse {
-  readonly live: number;
-  readonly peak: number;
 }
 
 // What a kernel leaves that met an index outside of its table: a mark, the index, and the size of the table; see fault.cuh.
@@ -48,8 +44,8 @@ export class CudaDevice extends Device {
   readonly #arguments = new ArgumentMemory();
   readonly #uploads: Uploads;
   readonly #downloads: Downloads;
-  /** Sizes of what is allocated. */
-  readonly #sizes = new Map<Handle, number>();
+  readonly #memory: Memory;
+  readonly #repeated = new Set<RepeatedWork<unknown>>();
   /** Events of those who wait for work. */
   readonly #waiting = new Set<number>();
   /** Name of the op whose kernels are being launched. */
@@ -58,8 +54,6 @@ export class CudaDevice extends Device {
   readonly #waitAfterLaunch: boolean;
   #state: "open" | "failed" | "closed" = "open";
   #failure = "";
-  #live = 0;
-  #peak = 0;
 
   /** @param folder where the fatbins are  @param waitAfterLaunch wait for every kernel, so that one that fails is named */
   constructor(driver: Driver, chip: Chip, folder: string, waitAfterLaunch = false) {
@@ -69,6 +63,7 @@ export class CudaDevice extends Device {
     this.#driver = driver.reportingTo((what, status) => this.#fail(what, status));
     this.#waitAfterLaunch = waitAfterLaunch;
     this.#context = new Context(this.#driver, chip.ordinal);
+    this.#memory = new Memory(this.#driver, this.#context.stream, chip.memoryBytes);
     this.#modules = new Modules(this.#driver, folder);
     this.#maps = new TensorMaps(this.#driver);
     this.#uploads = new Uploads(this.#driver, this.#context.stream);
@@ -97,38 +92,18 @@ export class CudaDevice extends Device {
 
   allocate(bytes: number): Handle {
     this.#use();
-    const size = Math.max(bytes, 16);
-    const { functions } = this.#driver;
-    let status = 0;
-    const handle = this.#driver.handle("cuMemAllocAsync", (out) => {
-      status = functions.MemAllocAsync(out, size, this.#context.stream);
-      return status === OUT_OF_MEMORY ? 0 : status;
-    });
-    if (status === OUT_OF_MEMORY) {
-      throw new DeviceError(
-        `cuda: no GPU memory for ${megabytes(bytes)} beside the ${megabytes(this.#live)} in use, of ${megabytes(this.chip.memoryBytes)}; `
-        + "make the micro-batch or the model smaller, or recompute activations",
-        { bytes, live: this.#live, memoryBytes: this.chip.memoryBytes },
-      );
-    }
-    this.#sizes.set(handle, size);
-    this.#live += size;
-    this.#peak = Math.max(this.#peak, this.#live);
-    return handle;
+    return this.#memory.allocate(bytes);
   }
 
   free(handle: Handle): void {
-    const size = this.#sizes.get(handle);
-    if (size === undefined) return;
-    this.#sizes.delete(handle);
-    this.#live -= size;
     if (this.#state !== "open") return;
     this.#context.use();
-    this.#driver.check("cuMemFreeAsync", this.#driver.functions.MemFreeAsync(handle, this.#context.stream));
+    this.#memory.free(handle);
   }
 
   write(handle: Handle, bytes: Uint8Array): void {
     this.#use();
+    if (this.#memory.isWithinArena) throw new UsageError("repeat: expected work on tensors, got values of the host; write them before it runs");
     this.#uploads.write(handle, bytes);
   }
 
@@ -188,6 +163,21 @@ export class CudaDevice extends Device {
     if (this.#waitAfterLaunch) this.#driver.check(what, functions.StreamSynchronize(this.#context.stream));
   }
 
+  override repeat<T>(work: () => T): Repeated<T> {
+    const repeated: RepeatedWork<T> = new RepeatedWork({
+      driver: this.#driver, stream: this.#context.stream, memory: this.#memory, captures: !this.#waitAfterLaunch,
+      use: () => this.#use(),
+      ended: (arena) => {
+        this.#repeated.delete(repeated);
+        if (this.#state !== "open") return;
+        this.#context.use();
+        this.#memory.release(arena);
+      },
+    }, work);
+    this.#repeated.add(repeated);
+    return repeated;
+  }
+
   /** Describes a tensor to the copy engine. */
   get maps(): TensorMaps {
     this.#use();
@@ -221,12 +211,12 @@ export class CudaDevice extends Device {
 
   /** Memory in use and most in use at once, in bytes. */
   memory(): MemoryUse {
-    return { live: this.#live, peak: this.#peak };
+    return this.#memory.use;
   }
 
   /** Starts measuring the peak of `memory` afresh. */
   resetPeak(): void {
-    this.#peak = this.#live;
+    this.#memory.resetPeak();
   }
 
   /** Rate that the chip is specified for, in FLOP/s. */
@@ -255,8 +245,8 @@ export class CudaDevice extends Device {
     const { functions } = this.#driver;
     this.#context.use();
     if (isKernelFault(functions.StreamSynchronize(this.#context.stream))) return this.#abandon();
-    for (const handle of this.#sizes.keys()) functions.MemFreeAsync(handle, this.#context.stream);
-    this.#sizes.clear();
+    for (const work of this.#repeated) work.destroyGraph();
+    this.#memory.releaseAll();
     functions.StreamSynchronize(this.#context.stream);
     for (const event of this.#waiting) functions.EventDestroy_v2(event);
     this.#uploads.free();
@@ -278,14 +268,14 @@ export class CudaDevice extends Device {
     const hint = this.#waitAfterLaunch ? "" : "; DANU_CUDA_WAIT=1 names it";
     this.#failure = `${statusText(status)} in ${named}${hint}`;
     this.#state = "failed";
-    this.#live = 0;
     this.#abandon();
     throw new DeviceError(`${this.name}: ${this.#failure}`, { status, kernels: [...this.#recent] });
   }
 
   /** Nothing of a context works after a fault; the next device starts with a fresh one. */
   #abandon(): void {
-    this.#sizes.clear();
+    for (const work of this.#repeated) work.loseGraph();
+    this.#memory.forget();
     this.#modules.free();
     this.#context.reset();
   }
@@ -306,8 +296,4 @@ export class CudaDevice extends Device {
 /** The CUDA device that a kernel's output lives on. */
 export function cudaOf(tensor: Tensor): CudaDevice {
   return tensor.device as CudaDevice;
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
 }

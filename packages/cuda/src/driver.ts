@@ -51,6 +51,12 @@ const prototypes = {
   LaunchKernel: [
     "uint64_t", "uint32_t", "uint32_t", "uint32_t", "uint32_t", "uint32_t", "uint32_t", "uint32_t", "uint64_t", "uint64_t", "uint64_t",
   ],
+  StreamBeginCapture_v2: ["uint64_t", "int"],
+  StreamEndCapture: ["uint64_t", "void *"],
+  GraphInstantiateWithFlags: ["void *", "uint64_t", "uint64_t"],
+  GraphLaunch: ["uint64_t", "uint64_t"],
+  GraphExecDestroy: ["uint64_t"],
+  GraphDestroy: ["uint64_t"],
   TensorMapEncodeTiled: [
     "void *", "int", "uint32_t", "uint64_t", "void *", "void *", "void *", "void *", "int", "int", "int", "int",
   ],
@@ -110,24 +116,24 @@ export class Driver {
 
   /** Calls a function that leaves a number of 32 bits in its first parameter. */
   word(what: string, call: (out: Int32Array) => number): number {
-    const out = new Int32Array(outMemory, 0, 1);
-    out[0] = 0;
-    this.check(what, call(out));
-    return out[0];
+    outWord[0] = 0;
+    this.check(what, call(outWord));
+    return outWord[0]!;
   }
 
   /** Calls a function that leaves a handle or an address in its first parameter. */
   handle(what: string, call: (out: BigUint64Array) => number): number {
-    const out = new BigUint64Array(outMemory, 0, 1);
-    out[0] = 0n;
-    this.check(what, call(out));
-    return Number(out[0]);
+    outHandle[0] = 0n;
+    this.check(what, call(outHandle));
+    return Number(outHandle[0]);
   }
 }
 
 const loaded = new Map<string, Driver>();
 // Buffers that the driver writes to must not be moved: V8 keeps small typed arrays on its heap, an ArrayBuffer of this size not.
 const outMemory = new ArrayBuffer(4096);
+const outWord = new Int32Array(outMemory, 0, 1);
+const outHandle = new BigUint64Array(outMemory, 0, 1);
 
 function bind(path: string): Functions {
   let native: ReturnType<typeof koffi.load>;

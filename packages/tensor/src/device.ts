@@ -9,6 +9,12 @@ interface Provided {
   readonly accepts: ((x: never, attrs: never) => boolean) | null;
 }
 
+/** Work that is done again and again on the same tensors; see `Device.repeat`. */
+export interface Repeated<T> extends Disposable {
+  /** Enqueues the work. @returns what it made, which is gone with the next call */
+  run(): T;
+}
+
 /** A place where tensors live and ops run. Work is enqueued at once and runs in order; only `read` waits for it. */
 export abstract class Device {
   /** Short name for messages: `reference`, `cpu`, `cuda:0`. */
@@ -44,6 +50,13 @@ export abstract class Device {
     const provided = this.#kernels[op.id];
     if (provided === undefined || (provided.accepts !== null && !provided.accepts(x as never, attrs as never))) return undefined;
     return provided.kernel as KernelOf<O>;
+  }
+
+  /** Makes work cheaper to enqueue that is done many times: `work` is called a few times, and what it enqueued repeated from
+   *  then on. What changes from time to time, it reads from tensors; they and all others it uses must live as long.
+   *  @returns null where the device has nothing to gain */
+  repeat<T>(_work: () => T): Repeated<T> | null {
+    return null;
   }
 
   /** Bytes one element takes on this device. */

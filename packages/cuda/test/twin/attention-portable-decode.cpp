@@ -5,19 +5,23 @@
 using attention_portable::Inputs;
 
 template <class E> struct Kernels {
-    void (*decode)(Inputs<E>, float*, float*);
+    void (*decode)(Inputs<E>, const int*, float*, float*);
     void (*join)(const float*, const float*, E*, float*, int, int, int, int, int);
 };
 
 template <class E, int DP> bool check(const Kernels<E>& kernels, int parts, const Case& c, std::mt19937& random) {
     using Kernel = attention_portable::Decode<E, DP>;
+    const int stored = c.keys - c.T;
     const Plain<E> plain(c, random);
     const int group = c.H / c.G, rows = group * c.T;
     std::vector<E> o[2]; std::vector<float> lse[2];
     for (int run = 0; run < 2; run++) {
         o[run].assign(plain.q.size(), narrowed<E>(NAN)); lse[run].assign(plain.exact.lse.size(), NAN);
         std::vector<float> part_o(parts * plain.q.size(), NAN), part_lse(parts * plain.exact.lse.size(), NAN);
-        twin::launch({c.B * c.G, (rows + 15) / 16, parts}, 128, 1, sizeof(typename Kernel::Shared), [&] { kernels.decode(plain.inputs(), part_o.data(), part_lse.data()); });
+        // The number of keys comes by value, then from memory.
+        Inputs<E> in = plain.inputs();
+        if (run == 1) in.keys = -1;
+        twin::launch({c.B * c.G, (rows + 15) / 16, parts}, 128, 1, sizeof(typename Kernel::Shared), [&] { kernels.decode(in, run == 1 ? &stored : nullptr, part_o.data(), part_lse.data()); });
         twin::launch({c.T, c.H, c.B}, 128, 1, 0, [&] { kernels.join(part_o.data(), part_lse.data(), o[run].data(), lse[run].data(), parts, c.T, c.H, c.G, c.D); });
     }
     Verdict verdict;

@@ -1,8 +1,9 @@
 import { joinCaches, type KeyValueCache } from "@danu/attention";
-import { cast, scope, slice, tensor, type Tensor } from "@danu/tensor";
+import { cast, scope, slice, tensor, type Tensor, type Values } from "@danu/tensor";
 
 import type { Decoder, DecoderInput } from "../decoder/decoder.ts";
 import type { AdaptedParameters } from "../lora/adapted-weight.ts";
+import { NextToken } from "./next-token.ts";
 
 /** Longest piece of a text that goes through the model at once, which bounds the memory of its activations. */
 const longestPiece = 512;
@@ -16,12 +17,15 @@ export interface Model {
 /** The tokens of a text that the model has read, with their keys and values. */
 export class CachedText implements Disposable {
   readonly caches: readonly KeyValueCache[];
+  /** Reads what follows, one token at a time. */
+  readonly next: NextToken;
   /** Ids read so far. */
   readonly ids: number[] = [];
 
   /** @param positions longest text */
   constructor({ decoder, params }: Model, positions: number) {
     this.caches = decoder.caches(1, positions, params.embedding.dtype);
+    this.next = new NextToken(decoder, params, this.caches);
   }
 
   /** Goes back to what another text shares with this one; its last token is left to be read, for the scores after it.
@@ -35,12 +39,20 @@ export class CachedText implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.next[Symbol.dispose]();
     for (const cache of this.caches) cache[Symbol.dispose]();
   }
 }
 
 /** Reads on in a text. @returns scores of the token after `ids`, `[V]` */
 export async function readOn(model: Model, text: CachedText, ids: readonly number[]): Promise<Float32Array> {
+  if (ids.length === 1 && text.ids.length > 0) {
+    const logits = text.next.read(ids[0]!, text.ids.length);
+    if (logits !== null) {
+      text.ids.push(ids[0]!);
+      return float32(await logits.read());
+    }
+  }
   let from = 0;
   for (; ids.length - from > longestPiece; from += longestPiece) {
     const piece = ids.slice(from, from + longestPiece);
@@ -83,5 +95,9 @@ async function scores({ decoder, params }: Model, hidden: () => Tensor): Promise
   const logits = scope(() => cast(decoder.head(params, hidden()), "f32"));
   const values = await logits.read();
   logits.dispose();
+  return float32(values);
+}
+
+function float32(values: Values): Float32Array {
   return values instanceof Float32Array ? values : Float32Array.from(values);
 }

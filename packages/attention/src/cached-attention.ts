@@ -1,0 +1,80 @@
+import {
+  add, assign, defineOp, defineUpdate, dims, DTypeError, equal, formatShape, iota, reshape, run, runUpdate, sameShape, scope, ShapeError, slice, where,
+  type Op, type Tensor, type Update,
+} from "@danu/tensor";
+
+import { attendWhere, visibility } from "./attention.ts";
+
+type AppendInputs = readonly [keys: Tensor, values: Tensor, k: Tensor, v: Tensor, stored: Tensor];
+
+/** Appends keys and values to those of a cache, of which the device knows how many there are. */
+export const appendKeyValuesOp: Update<AppendInputs, null> = defineUpdate({
+  name: "appendKeyValues",
+  check: ([keys, values, k, v, stored]) => {
+    checkStored("appendKeyValues", stored);
+    const fits = sameShape(keys.shape, values.shape) && sameShape(k.shape, v.shape)
+      && k.shape.length === 4 && k.shape.every((n, i) => (i === 1 ? n <= keys.shape[1]! : n === keys.shape[i]));
+    if (!fits) throw new ShapeError(`appendKeyValues: ${formatShape(k.shape)} and ${formatShape(v.shape)} do not fit into ${formatShape(keys.shape)} and ${formatShape(values.shape)}`);
+    if ([values, k, v].some(({ dtype }) => dtype !== keys.dtype)) {
+      throw new DTypeError(`appendKeyValues: expected ${keys.dtype}, got ${values.dtype}, ${k.dtype} and ${v.dtype}`);
+    }
+  },
+  decompose: ([keys, values, k, v, stored]) => {
+    const positions = iota(keys.device, keys.shape[1]!);
+    for (let t = 0; t < k.shape[1]!; t++) {
+      const here = reshape(equal(positions, add(stored, t)), [1, keys.shape[1]!, 1, 1]);
+      for (const [store, fresh] of [[keys, k], [values, v]] as const) assign(store, where(here, slice(fresh, 1, t, t + 1), store));
+    }
+  },
+});
+
+type CachedInputs = readonly [q: Tensor, keys: Tensor, values: Tensor, stored: Tensor];
+
+/** How scores are scaled and what a query may see; see `AttentionAttrs`. */
+export interface CachedAttentionAttrs {
+  readonly scale: number;
+  readonly slidingWindow: number | null;
+}
+
+export const cachedAttentionOp: Op<CachedInputs, readonly [o: Tensor, logSumExp: Tensor], CachedAttentionAttrs> = defineOp({
+  name: "cachedAttention",
+  infer: ([q, keys, values, stored]) => {
+    checkStored("cachedAttention", stored);
+    const { B, T, H, D } = dims(q, "B T H D");
+    const { S, G } = dims(keys, "B S G D");
+    if (keys.shape[0] !== B || keys.shape[3] !== D || !sameShape(keys.shape, values.shape) || T > S || G === 0 || H % G !== 0) {
+      throw new ShapeError(`cachedAttention: queries ${formatShape(q.shape)} do not fit keys ${formatShape(keys.shape)} and values ${formatShape(values.shape)}`);
+    }
+    if (q.dtype !== keys.dtype || q.dtype !== values.dtype) {
+      throw new DTypeError(`cachedAttention: expected one dtype, got ${q.dtype}, ${keys.dtype} and ${values.dtype}`);
+    }
+    return [{ shape: q.shape, dtype: q.dtype }, { shape: [B, H, T], dtype: "f32" }];
+  },
+  vjp: null,
+  decompose: ([q, keys, values, stored], { scale, slidingWindow }) => {
+    const [T, S] = [q.shape[1]!, keys.shape[1]!];
+    return attendWhere(visibility(add(iota(q.device, T), stored), S, slidingWindow), q, keys, values, S, scale);
+  },
+});
+
+function checkStored(name: string, stored: Tensor): void {
+  if (stored.dtype !== "i32" || formatShape(stored.shape) !== "[1]") {
+    throw new ShapeError(`${name}: expected the number of positions stored as i32 [1], got ${stored.dtype} ${formatShape(stored.shape)}`);
+  }
+}
+
+/** Appends keys and values at the end of those of a cache, in place.
+ *  @param keys, values `[B, S, G, D]`  @param k, v `[B, T, G, D]`  @param stored positions in use before, i32 `[1]`
+ *  @throws ShapeError or DTypeError when they do not fit */
+export function appendKeyValues(keys: Tensor, values: Tensor, k: Tensor, v: Tensor, stored: Tensor): void {
+  runUpdate(appendKeyValuesOp, [keys, values, k, v, stored], null);
+}
+
+/** `attention` of the last T positions of a cache, of which the device knows how many there are: the same work whatever
+ *  their number, so that a device may repeat it without being told again.
+ *  @param q `[B, T, H, D]`  @param keys, values `[B, S, G, D]`, those of the T positions appended
+ *  @param stored positions in use before these T, i32 `[1]`  @returns `[B, T, H, D]`, dtype of q
+ *  @throws ShapeError or DTypeError when they do not fit */
+export function cachedAttention(q: Tensor, keys: Tensor, values: Tensor, stored: Tensor, slidingWindow: number | null): Tensor {
+  return scope(() => run(cachedAttentionOp, [q, keys, values, stored], { scale: 1 / Math.sqrt(q.shape[3]!), slidingWindow })[0]);
+}

@@ -1,0 +1,153 @@
+import { DeviceError, UsageError, type Handle } from "@danu/tensor";
+
+import type { Driver } from "./driver.ts";
+import { OUT_OF_MEMORY } from "./status.ts";
+
+/** Bytes the device holds. */
+export interface MemoryUse {
+  readonly live: number;
+  readonly peak: number;
+}
+
+/** Memory of work that is repeated: what it frees is handed out again to it alone, so that nothing else is ever at the
+ *  addresses that a CUDA graph has learnt. */
+export class Arena {
+  readonly #free = new Map<number, Handle[]>();
+
+  /** A buffer of exactly this size that was given back, or null. */
+  take(size: number): Handle | null {
+    return this.#free.get(size)?.pop() ?? null;
+  }
+
+  give(handle: Handle, size: number): void {
+    const same = this.#free.get(size);
+    if (same === undefined) this.#free.set(size, [handle]);
+    else same.push(handle);
+  }
+
+  /** Everything that was given back. */
+  empty(): Handle[] {
+    const all = [...this.#free.values()].flat();
+    this.#free.clear();
+    return all;
+  }
+}
+
+/** A buffer of the GPU. */
+interface Buffer {
+  readonly size: number;
+  /** Where it returns to; null for the driver's pool. */
+  readonly arena: Arena | null;
+}
+
+/** Memory of one GPU, from the driver's stream-ordered pool: work enqueued before a buffer was freed may still use it. */
+export class Memory {
+  readonly #driver: Driver;
+  readonly #stream: number;
+  readonly #deviceBytes: number;
+  readonly #buffers = new Map<Handle, Buffer>();
+  #within: { readonly arena: Arena; readonly grows: boolean } | null = null;
+  #live = 0;
+  #peak = 0;
+
+  /** @param deviceBytes all that the GPU has */
+  constructor(driver: Driver, stream: number, deviceBytes: number) {
+    this.#driver = driver;
+    this.#stream = stream;
+    this.#deviceBytes = deviceBytes;
+  }
+
+  /** Whether work that is to be repeated is being enqueued. */
+  get isWithinArena(): boolean {
+    return this.#within !== null;
+  }
+
+  get use(): MemoryUse {
+    return { live: this.#live, peak: this.#peak };
+  }
+
+  /** Starts measuring the peak afresh. */
+  resetPeak(): void {
+    this.#peak = this.#live;
+  }
+
+  /** @throws DeviceError when the GPU has no more, UsageError where an arena that may not grow has none of this size */
+  allocate(bytes: number): Handle {
+    const size = Math.max(bytes, 16);
+    if (this.#within === null) return this.#fromPool(size, null);
+    const { arena, grows } = this.#within;
+    const again = arena.take(size);
+    if (again === null && !grows) {
+      throw new UsageError(`repeat: expected the same work each time, got memory of ${bytes} bytes that its first run had no need of; look at what it depends on`);
+    }
+    return again ?? this.#fromPool(size, arena);
+  }
+
+  free(handle: Handle): void {
+    const buffer = this.#buffers.get(handle);
+    if (buffer === undefined) return;
+    if (buffer.arena === null) this.#toPool(handle, buffer.size);
+    else buffer.arena.give(handle, buffer.size);
+  }
+
+  /** Calls `f` with memory from an arena. @param grows whether the arena may take more from the pool */
+  within<T>(arena: Arena, grows: boolean, f: () => T): T {
+    const outer = this.#within;
+    this.#within = { arena, grows };
+    try {
+      return f();
+    } finally {
+      this.#within = outer;
+    }
+  }
+
+  /** Returns to the pool what has returned to an arena. */
+  release(arena: Arena): void {
+    for (const handle of arena.empty()) {
+      const buffer = this.#buffers.get(handle);
+      if (buffer !== undefined) this.#toPool(handle, buffer.size);
+    }
+  }
+
+  /** Returns everything to the pool, whoever has it. */
+  releaseAll(): void {
+    for (const handle of this.#buffers.keys()) this.#driver.functions.MemFreeAsync(handle, this.#stream);
+    this.forget();
+  }
+
+  /** Forgets everything, which went with its context. */
+  forget(): void {
+    this.#buffers.clear();
+    this.#live = 0;
+  }
+
+  #fromPool(size: number, arena: Arena | null): Handle {
+    const { functions } = this.#driver;
+    let status = 0;
+    const handle = this.#driver.handle("cuMemAllocAsync", (out) => {
+      status = functions.MemAllocAsync(out, size, this.#stream);
+      return status === OUT_OF_MEMORY ? 0 : status;
+    });
+    if (status === OUT_OF_MEMORY) {
+      throw new DeviceError(
+        `cuda: no GPU memory for ${megabytes(size)} beside the ${megabytes(this.#live)} in use, of ${megabytes(this.#deviceBytes)}; `
+        + "make the micro-batch or the model smaller, or recompute activations",
+        { bytes: size, live: this.#live, memoryBytes: this.#deviceBytes },
+      );
+    }
+    this.#buffers.set(handle, { size, arena });
+    this.#live += size;
+    this.#peak = Math.max(this.#peak, this.#live);
+    return handle;
+  }
+
+  #toPool(handle: Handle, size: number): void {
+    this.#buffers.delete(handle);
+    this.#live -= size;
+    this.#driver.check("cuMemFreeAsync", this.#driver.functions.MemFreeAsync(handle, this.#stream));
+  }
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}

@@ -1,0 +1,72 @@
+import type { AttentionCache, KeyValueCache } from "@danu/attention";
+import { cast, disposeTree, keep, scope, zeros, type Repeated, type Tensor } from "@danu/tensor";
+
+import type { Decoder } from "../decoder/decoder.ts";
+import type { AdaptedParameters } from "../lora/adapted-weight.ts";
+
+/** What a step reads, in the order of its rows: the id, its position in the text, positions stored before it. */
+interface StepInput {
+  readonly id: Tensor;
+  readonly position: Tensor;
+  readonly stored: Tensor;
+}
+
+/** Reading one token of a text as work that the device repeats: everything that differs from token to token is in its
+ *  memory. It is set up anew when the caches move, each time they double. */
+export class NextToken implements Disposable {
+  readonly #decoder: Decoder;
+  readonly #params: AdaptedParameters;
+  readonly #caches: readonly KeyValueCache[];
+  #input: StepInput | null = null;
+  #work: Repeated<Tensor> | null = null;
+  #room = 0;
+
+  constructor(decoder: Decoder, params: AdaptedParameters, caches: readonly KeyValueCache[]) {
+    this.#decoder = decoder;
+    this.#params = params;
+    this.#caches = caches;
+  }
+
+  /** Enqueues reading a token. @returns scores of the token after it, f32 `[1, 1, V]`, until the next call; null where the
+   *  device does not repeat work: nothing has happened then */
+  read(id: number, position: number): Tensor | null {
+    const [first] = this.#caches;
+    this.#work ??= first === undefined ? null : this.#decoder.device.repeat(() => this.#scores());
+    if (this.#work === null) return null;
+    let stored = 0;
+    for (const cache of this.#caches) stored = cache.next();
+    if (first!.room !== this.#room) {
+      this.#room = first!.room;
+      this.#work[Symbol.dispose]();
+      this.#work = this.#decoder.device.repeat(() => this.#scores())!;
+    }
+    this.#input ??= this.#emptyInput();
+    this.#write(this.#input.id, id);
+    this.#write(this.#input.position, position);
+    this.#write(this.#input.stored, stored);
+    return this.#work.run();
+  }
+
+  [Symbol.dispose](): void {
+    this.#work?.[Symbol.dispose]();
+    disposeTree(this.#input);
+    this.#work = this.#input = null;
+  }
+
+  #scores(): Tensor {
+    const { id, position, stored } = this.#input!;
+    const layers = this.#caches.map((cache): AttentionCache => ({ attend: (q, k, v) => cache.attendNext(q, k, v, stored) }));
+    const input = { ids: id, positions: position, documentStart: null };
+    return cast(this.#decoder.logits(this.#params, input, layers), "f32");
+  }
+
+  #emptyInput(): StepInput {
+    const { device } = this.#decoder;
+    const integer = (shape: readonly number[]): Tensor => zeros(device, shape, "i32");
+    return keep(scope(() => ({ id: integer([1, 1]), position: integer([1, 1]), stored: integer([1]) })));
+  }
+
+  #write({ device, handle }: Tensor, value: number): void {
+    device.write(handle, device.encode("i32", [value]));
+  }
+}
