@@ -17,6 +17,9 @@ export interface CudaOptions {
   readonly driver?: string;
   /** Folder of the compiled kernels; the package's own by default, or `DANU_CUDA_KERNELS`. */
   readonly kernels?: string;
+  /** Newest compute capability whose kernels are used, such as `"8.0"`, so that every GPU's are tested on a newer one; all
+   *  by default, or `DANU_CUDA_CAPABILITY`. */
+  readonly capability?: string;
   /** The environment; that of the process by default. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
@@ -29,8 +32,10 @@ export function cudaDevice(options: CudaOptions = {}): CudaDevice {
   const driver = loadDriver(options);
   const { env = process.env } = options;
   const ordinal = options.ordinal ?? Number(env["DANU_CUDA_DEVICE"] ?? 0);
-  const chip = chipOf(driver, ordinal);
-  checkChip(driver, chip);
+  const own = chipOf(driver, ordinal);
+  checkChip(driver, own);
+  const newest = options.capability ?? env["DANU_CUDA_CAPABILITY"];
+  const chip = newest === undefined ? own : { ...own, capability: Math.min(own.capability, Math.round(Number(newest) * 10)) };
   const folder = options.kernels ?? env["DANU_CUDA_KERNELS"] ?? ownKernels;
   const device = new CudaDevice(driver, chip, folder, env["DANU_CUDA_WAIT"] === "1");
   providePrimitives(device, primitiveKernels);

@@ -36,7 +36,7 @@ export interface BenchMachine extends Disposable {
 }
 
 /** How to tell the times of single ops apart. */
-export interface Profiled {
+interface Profiled {
   /** What `clock` counts, for people. */
   readonly unit: string;
   /** Time in milliseconds. */

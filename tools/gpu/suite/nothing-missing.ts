@@ -1,0 +1,2 @@
+/** A GPU needs neither compiler nor headers. */
+export const twinMissing: string = "";
