@@ -11,7 +11,7 @@ import {
 } from "@danu/testing";
 import fc from "fast-check";
 
-import { attentionGradOp, attentionOp, ropeOp, type AttentionAttrs } from "../src/index.ts";
+import { appendKeyValuesOp, attentionGradOp, attentionOp, cachedAttentionOp, ropeOp, type AttentionAttrs } from "../src/index.ts";
 
 type Call = {
   readonly x: readonly [q: HostTensor, k: HostTensor, v: HostTensor, documentStart: HostTensor | null];
@@ -107,6 +107,32 @@ const attention = conformanceCase(attentionOp, {
   },
 });
 
+const cachedAttention = conformanceCase(cachedAttentionOp, {
+  dtypes: computed,
+  sample: (dtype) =>
+    calls(dtype, [0, 5, 70]).map(({ x: [q, k, v], attrs: { keyLength, ...attrs } }) => {
+      const stored = (keyLength ?? k.shape[1]!) - q.shape[1]!;
+      return { x: [q, k, v, { shape: [1], dtype: "i32", values: [stored] }], attrs };
+    }),
+  bound: ({ x: [q, k, v], attrs }) => {
+    const { score, weight } = weightUnits({ x: [q, k, v, null], attrs: { ...attrs, keyLength: null } });
+    return [{ absolute: largest(v) * (weight + 2 * operandRounding[q.dtype]!) }, { absolute: score + 64, relative: 4 }];
+  },
+});
+
+const appendKeyValues = conformanceCase(appendKeyValuesOp, {
+  dtypes: computed,
+  sample: (dtype) =>
+    fc
+      .tuple(fc.constantFrom(1, 3), fc.constantFrom(1, 2, 9, 0), fc.nat(20), fc.nat(20), fc.constantFrom(1, 2), fc.constantFrom(1, 8, 20, 80), seeds)
+      .map(([B, T, stored, spare, G, D, seed]) => {
+        const some = (length: number, offset: number): HostTensor => hostTensor(dtype, [B, length, G, D], seed + offset, "adversarial");
+        const S = stored + T + spare;
+        return { x: [some(S, 0), some(S, 1), some(T, 2), some(T, 3), { shape: [1], dtype: "i32", values: [stored] }], attrs: null };
+      }),
+  bound: () => "bits",
+});
+
 /** Output and log-sum-exp of a call in double precision, rounded as the forward pass leaves them. */
 function forward({
   x: [q, k, v, starts],
@@ -200,4 +226,4 @@ const rope = conformanceCase(ropeOp, {
 });
 
 /** Cases of the ops of this package, for the conformance suite of a device. */
-export const attentionCases: readonly ConformanceCase[] = [attention, attentionGrad, rope];
+export const attentionCases: readonly ConformanceCase[] = [attention, attentionGrad, cachedAttention, appendKeyValues, rope];

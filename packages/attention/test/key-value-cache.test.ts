@@ -1,4 +1,4 @@
-import { concat, disposeTree, scope, slice, type Device, type Tensor } from "@danu/tensor";
+import { concat, disposeTree, scope, slice, tensor, type Device, type Tensor } from "@danu/tensor";
 import { expectClose, hostTensor, seeds, times, upload } from "@danu/testing";
 import fc from "fast-check";
 import { afterAll, afterEach, describe, expect, test } from "vitest";
@@ -43,12 +43,13 @@ describe.each(deviceNames)("KeyValueCache on %s", (deviceName) => {
     return [make(G * group, 0), make(G, 1), make(G, 2)];
   }
 
-  /** The text through a cache in pieces of these lengths. */
+  /** The text through a cache in pieces of these lengths. @param steps read single positions with `attendNext` */
   async function inPieces(
     size: Sizes,
     pieces: readonly number[],
     maxPositions: number,
     slidingWindow: number | null,
+    steps = false,
   ): Promise<ArrayLike<number>> {
     const { B: batch, G: keyValueHeads, D: headDim } = size;
     using cache = new KeyValueCache(device, { batch, keyValueHeads, headDim, maxPositions, slidingWindow });
@@ -62,7 +63,9 @@ describe.each(deviceNames)("KeyValueCache on %s", (deviceName) => {
       return concat(
         pieces.map((n) => {
           const part = (x: Tensor): Tensor => slice(x, 1, at, at + n);
-          const o = cache.attend(part(q), part(k), part(v));
+          const o = steps && n === 1
+            ? cache.attendNext(part(q), part(k), part(v), tensor(device, [cache.next()], [1], "i32"))
+            : cache.attend(part(q), part(k), part(v));
           at += n;
           expect(cache.length).toBe(at);
           return o;
@@ -96,9 +99,10 @@ describe.each(deviceNames)("KeyValueCache on %s", (deviceName) => {
         pieces,
         windows,
         fc.constantFrom(0, 1, 50),
-        async (size, lengths, slidingWindow, spare) => {
+        fc.boolean(),
+        async (size, lengths, slidingWindow, spare, steps) => {
           const T = lengths.reduce((sum, n) => sum + n, 0);
-          expectClose(await inPieces(size, lengths, T + spare, slidingWindow), await atOnce(size, T, slidingWindow), {
+          expectClose(await inPieces(size, lengths, T + spare, slidingWindow, steps), await atOnce(size, T, slidingWindow), {
             rtol: 1e-5,
             atol: 1e-5,
           });
@@ -108,13 +112,14 @@ describe.each(deviceNames)("KeyValueCache on %s", (deviceName) => {
     );
   });
 
-  test("token by token through a text of many windows", async () => {
+  test.each([false, true])("token by token through a text of many windows; by the same work each time: %s", async (steps) => {
     const size = { B: 2, G: 1, group: 2, D: 8, seed: 5 };
     const values = await inPieces(
       size,
       Array.from({ length: 41 }, () => 1),
       41,
       4,
+      steps,
     );
     expectClose(values, await atOnce(size, 41, 4), { rtol: 1e-5, atol: 1e-5 });
   });
