@@ -4,7 +4,7 @@ import { cast, disposeTree, keep, scope, zeros, type Repeated, type Tensor } fro
 import type { Decoder } from "../decoder/decoder.ts";
 import type { AdaptedParameters } from "../lora/adapted-weight.ts";
 
-/** What a step reads, in the order of its rows: the id, its position in the text, positions stored before it. */
+/** What differs from token to token: its id, its position in the text, and positions that the caches store before it. */
 interface StepInput {
   readonly id: Tensor;
   readonly position: Tensor;
@@ -19,7 +19,7 @@ export class NextToken implements Disposable {
   readonly #caches: readonly KeyValueCache[];
   #input: StepInput | null = null;
   #work: Repeated<Tensor> | null = null;
-  #room = 0;
+  #room: number | undefined;
 
   constructor(decoder: Decoder, params: AdaptedParameters, caches: readonly KeyValueCache[]) {
     this.#decoder = decoder;
@@ -30,15 +30,13 @@ export class NextToken implements Disposable {
   /** Enqueues reading a token. @returns scores of the token after it, f32 `[1, 1, V]`, until the next call; null where the
    *  device does not repeat work: nothing has happened then */
   read(id: number, position: number): Tensor | null {
-    const [first] = this.#caches;
-    this.#work ??= first === undefined ? null : this.#decoder.device.repeat(() => this.#scores());
+    this.#work ??= this.#repeat();
     if (this.#work === null) return null;
     let stored = 0;
     for (const cache of this.#caches) stored = cache.next();
-    if (first!.room !== this.#room) {
-      this.#room = first!.room;
+    if (this.#caches[0]?.room !== this.#room) {
       this.#work[Symbol.dispose]();
-      this.#work = this.#decoder.device.repeat(() => this.#scores())!;
+      this.#work = this.#repeat()!;
     }
     this.#input ??= this.#emptyInput();
     this.#write(this.#input.id, id);
@@ -51,6 +49,11 @@ export class NextToken implements Disposable {
     this.#work?.[Symbol.dispose]();
     disposeTree(this.#input);
     this.#work = this.#input = null;
+  }
+
+  #repeat(): Repeated<Tensor> | null {
+    this.#room = this.#caches[0]?.room;
+    return this.#decoder.device.repeat(() => this.#scores());
   }
 
   #scores(): Tensor {
