@@ -103,10 +103,11 @@ export const portableBackward: KernelOf<typeof attentionGradOp> = ([dq, dk, dv],
 const leastTiles = 8;
 const blocks = 256;
 
-/** Parts that the keys of each kv head are shared out in. */
-function partsOf({ B, T, H, G, keys, window }: Call): number {
-  const first = Math.max(0, keys - T - window + 1);
-  const tiles = Math.ceil(keys / 16) - Math.floor(first / 16);
+/** Parts that the keys of each kv head are shared out in: as many as if there were keys wherever there is room, so that sums
+ *  have one order whether the host knows how many there are or the GPU alone. */
+function partsOf({ B, T, S, H, G, window }: Call): number {
+  const first = Math.max(0, S - T - window + 1);
+  const tiles = Math.ceil(S / 16) - Math.floor(first / 16);
   const others = B * G * Math.ceil((H / G) * T / 16);
   const each = Math.ceil(tiles / Math.ceil(Math.min(blocks / others, tiles / leastTiles)));
   return Math.ceil(tiles / each);
@@ -115,7 +116,7 @@ function partsOf({ B, T, H, G, keys, window }: Call): number {
 /** Attention of few queries over many keys; T above 0. */
 export const portableDecode: KernelOf<typeof attentionOp> = (y, x, attrs) => decodeOver(y, callOf(x, attrs), 0);
 
-/** The same over a cache whose length the GPU knows: work for as many keys as it has room for is shared out, whatever their number. */
+/** The same, to the bit, over a cache whose length the GPU knows. */
 export const portableCached: KernelOf<typeof cachedAttentionOp> = (y, [q, keys, values, stored], attrs) => (
   decodeOver(y, callOf([q, keys, values, null], { ...attrs, keyLength: null }), stored.handle)
 );
