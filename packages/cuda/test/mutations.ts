@@ -99,6 +99,13 @@ export const mutatedPrograms: readonly MutatedProgram[] = [
     mutations: inFile("embedding.cu", ["no last partial share of a long segment", "(s.count + SUM_WARPS - 1) / SUM_WARPS", "(s.count + (PLANTED ? 0 : SUM_WARPS - 1)) / SUM_WARPS"]),
   },
   {
+    program: "key-value-append",
+    mutations: inFile("key-value-append.cu",
+      ["a position past the cache written", "position >= S", "(!PLANTED && position >= S)"],
+      ["texts that start where the first does", "((size_t)b * S + position)", "((size_t)(PLANTED ? 0 : b) * S + position)"],
+      ["all new positions at the first", "position = *stored + t;", "position = *stored + (PLANTED ? 0 : t);"]),
+  },
+  {
     program: "adamw",
     mutations: inFile("adamw.cu",
       ["weight decay where there is none", "w.decays ? s.decay : 1;", "PLANTED || w.decays ? s.decay : 1;"],
