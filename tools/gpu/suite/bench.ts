@@ -1,4 +1,4 @@
-import { programNames, programPath, suiteCommand } from "./bundle.ts";
+import { hasPyTorch, programNames, programPath, suiteCommand } from "./bundle.ts";
 import { countChecks, lastLine } from "./correctness.ts";
 import type { Figure, Findings, Part } from "./part.ts";
 
@@ -24,7 +24,7 @@ export function benchParts(): Part[] {
     ...programNames().map((name): Part => (
       { name: `kernels/${name}`, command: [programPath(name)], limit: 40, alone: true, findings: name === "machine" ? lastFigures : countChecks }
     )),
-    ...["gemm", "attention", "step=2048x8"].map((what): Part => ({
+    ...(hasPyTorch() ? ["gemm", "attention", "step=2048x8"] : []).map((what): Part => ({
       name: `peers/${what}`, command: ["python3", programPath("peers.py"), what], limit: 150, alone: true, findings: lastFigures,
     })),
   ];

@@ -1,4 +1,5 @@
-import { existsSync, readdirSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -20,6 +21,17 @@ export function programNames(): string[] {
 /** Words of a command line of this program. */
 export function suiteCommand(...args: readonly string[]): string[] {
   return [process.execPath, join(bundle, "dist/main.js"), ...args];
+}
+
+/** What the bundle was made of. */
+export function provenance(): unknown {
+  return JSON.parse(readFileSync(join(bundle, "provenance.json"), "utf8"));
+}
+
+/** Whether this machine has PyTorch. */
+export function hasPyTorch(): boolean {
+  const find = "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is None)";
+  return spawnSync("python3", ["-c", find], { stdio: "ignore" }).status === 0;
 }
 
 /** Path of NVIDIA's checker of kernels, where it is installed. */

@@ -2,10 +2,12 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 
 import { main as danu } from "../../../apps/danu/src/main.ts";
+import { capabilityText, inspectCuda, versionText } from "../../../packages/cuda/src/index.ts";
 import { benchParts } from "./bench.ts";
+import { provenance } from "./bundle.ts";
 import { correctnessParts } from "./correctness.ts";
 import type { Part } from "./part.ts";
-import { runParts } from "./run-parts.ts";
+import { runParts, type MachineFacts } from "./run-parts.ts";
 import { runTestFile } from "./tests.ts";
 import { trainParts } from "./train.ts";
 
@@ -55,7 +57,15 @@ async function run(definition: Definition, args: readonly string[]): Promise<num
   if (values.help === true) return print(helpOf(definition));
   const [results, limit] = [resolve(values.results), Number(values.limit)];
   if (!(limit > 0)) throw new Error(`--limit: expected seconds, got "${values.limit}"`);
-  return await runParts({ command: definition.name, parts: definition.parts(results), asked: positionals, results, limit });
+  return await runParts({ command: definition.name, parts: definition.parts(results), asked: positionals, results, limit, machine: machineFacts() });
+}
+
+/** @throws DeviceError where there is no GPU to be seen */
+function machineFacts(): MachineFacts {
+  const { chips: [chip], driverVersion } = inspectCuda();
+  if (chip === undefined) throw new Error("found no NVIDIA GPU; look at nvidia-smi and CUDA_VISIBLE_DEVICES");
+  const gpu = `${chip.name}, compute capability ${capabilityText(chip)}, ${chip.multiprocessors} multiprocessors, ${(chip.memoryBytes / 2 ** 30).toFixed(0)} GiB`;
+  return { gpu, driver: versionText(driverVersion), bundle: provenance() };
 }
 
 function print(text: string): number {

@@ -1,10 +1,8 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 
 import { table, withCommas } from "../../../apps/danu/src/cli/format.ts";
-import { capabilityText, inspectCuda, versionText } from "../../../packages/cuda/src/index.ts";
-import { bundle } from "./bundle.ts";
 import { runPart, type Outcome, type Part } from "./part.ts";
 
 /** How a command of the suite is run. */
@@ -16,21 +14,31 @@ export interface RunOptions {
   readonly results: string;
   /** Seconds for all parts together. */
   readonly limit: number;
+  readonly machine: MachineFacts;
+}
+
+/** What results are of. */
+export interface MachineFacts {
+  readonly gpu: string;
+  /** Newest CUDA version that the driver knows. */
+  readonly driver: string;
+  /** Sources and compilers of the bundle. */
+  readonly bundle: unknown;
 }
 
 /** Runs parts, several at a time where no times are measured, and writes COMMAND.json after each, so that what is known
  *  survives whoever ends this process. Prints a line a part, and a table last. @returns the exit code */
-export async function runParts({ command, parts, asked, results, limit }: RunOptions): Promise<number> {
+export async function runParts({ command, parts, asked, results, limit, machine }: RunOptions): Promise<number> {
   const chosen = choose(parts, asked);
   mkdirSync(results, { recursive: true });
-  const machine = machineFacts();
+  const date = new Date().toISOString();
   console.log(`${machine.gpu}, driver for CUDA ${machine.driver}`);
   const began = performance.now();
   const outcomes: Outcome[] = [];
   const write = (complete: boolean): void => {
     const path = join(results, `${command}.json`);
     const seconds = (performance.now() - began) / 1000;
-    writeFileSync(`${path}.new`, `${JSON.stringify({ command, ...machine, seconds, complete, parts: outcomes }, null, 2)}\n`);
+    writeFileSync(`${path}.new`, `${JSON.stringify({ command, ...machine, date, seconds, complete, parts: outcomes }, null, 2)}\n`);
     renameSync(`${path}.new`, path);
   };
   write(false);
@@ -72,14 +80,6 @@ function choose(parts: readonly Part[], asked: readonly string[]): readonly Part
     throw new Error(`expected parts of ${known.join(", ")}, got "${unknown}"`);
   }
   return asked.length === 0 ? parts : parts.filter((part) => asked.some((word) => isAsked(part, word)));
-}
-
-/** What the results are of. @throws DeviceError where there is no GPU to be seen */
-function machineFacts(): { readonly gpu: string; readonly driver: string; readonly date: string; readonly bundle: unknown } {
-  const { chips: [chip], driverVersion } = inspectCuda();
-  const gpu = `${chip!.name}, compute capability ${capabilityText(chip!)}, ${chip!.multiprocessors} multiprocessors, ${(chip!.memoryBytes / 2 ** 30).toFixed(0)} GiB`;
-  const made: unknown = JSON.parse(readFileSync(join(bundle, "provenance.json"), "utf8"));
-  return { gpu, driver: versionText(driverVersion), date: new Date().toISOString(), bundle: made };
 }
 
 /** In the order of the parts: a line for each that measured nothing or went wrong, and one for each figure. */

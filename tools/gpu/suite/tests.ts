@@ -26,8 +26,11 @@ export async function runTestFile(name: string): Promise<number> {
     const [error] = task.result?.errors ?? [];
     const title = titleOf(task);
     if (error?.name === "OlderGpuError") return say(`skipped ${title}: ${error.message}`);
-    if (state === "fail") failed++;
-    if (state === "fail") return say(`FAILED ${title}\n${indented(error?.message ?? "", error?.stack ?? "")}`);
+    // A suite fails with its tests; it has an error where it could not run them.
+    if (state === "fail" && error !== undefined) {
+      failed++;
+      return say(`FAILED ${title}\n${indented(error.message, error.stack ?? "")}`);
+    }
     if (task.type === "test") say(state === "pass" ? `ok ${title} (${Math.round(task.result?.duration ?? 0)} ms)` : `skipped ${title}`);
   };
   const runner: VitestRunner = {
