@@ -12,7 +12,9 @@ export interface OpTime {
 /** Runs work with every kernel waited for, so that its time can be told apart. Slower than the work alone. */
 export async function profile({ device, profiled }: BenchMachine, work: () => Promise<unknown>): Promise<OpTime[]> {
   const times = new Map<string, { calls: number; milliseconds: number }>();
-  const kernelOf = device.kernelOf;
+  const { kernelOf, repeat } = device;
+  // Work that is repeated as a whole has no ops to tell apart.
+  device.repeat = () => null;
   device.kernelOf = ((op: { readonly name: string }, ...rest: unknown[]) => {
     const kernel = Reflect.apply(kernelOf, device, [op, ...rest]) as ((...args: unknown[]) => void) | undefined;
     if (kernel === undefined) return undefined;
@@ -28,6 +30,7 @@ export async function profile({ device, profiled }: BenchMachine, work: () => Pr
     await work();
   } finally {
     device.kernelOf = kernelOf;
+    device.repeat = repeat;
   }
   return [...times].map(([op, time]) => ({ op, ...time })).sort((a, b) => b.milliseconds - a.milliseconds);
 }
