@@ -76,6 +76,33 @@ describe.skipIf(twinMissing)(`repeated work on a stand-in for the driver${twinMi
     if (dtype === "f32") expect(repeated).toEqual(await texts(referenceDevice(), dtype, prompts, 14));
   }, 900_000);
 
+  test("two texts that take turns are what each is alone, whatever else is allocated between their tokens", async () => {
+    const alone = await texts(open(), "bf16", [prompt(30)], 12);
+    standin.reset();
+    using device = open();
+    using decoder = new Decoder(device, danube);
+    const params = weightsOn(device, danube, "bf16");
+    {
+      const turns = [new TextSession(decoder, params), new TextSession(decoder, params)].map((session) => (
+        { session, ids: [] as number[], text: session.generate(prompt(30), { maxTokens: 12, temperature: 0 }) }
+      ));
+      for (let token = 0; token < 12; token++) {
+        for (const { text, ids } of turns) {
+          ids.push(Number((await text.next()).value));
+          const sizes = [16, 64, 256, 1024];
+          const others = sizes.map((size) => tensor(device, Array.from({ length: size }, () => NaN)));
+          await others[0]!.read();
+          disposeTree(others);
+        }
+      }
+      expect(turns.map(({ ids }) => ids)).toEqual([alone[0], alone[0]]);
+      for (const { session } of turns) session[Symbol.dispose]();
+    }
+    disposeTree(params);
+    expect(count("cuGraphInstantiate")).toBe(2);
+    expect(standin.reports()).toEqual([]);
+  }, 600_000);
+
   test("caches of several texts give the reference device's attention, whichever position comes next", async () => {
     const [B, H, G, D, positions] = [3, 4, 2, 16, 40];
     const options = { batch: B, keyValueHeads: G, headDim: D, maxPositions: 100, slidingWindow: 13, dtype: "bf16" } as const;
