@@ -35,7 +35,7 @@ function countTests(output: string): Findings {
 export function countChecks(output: string): Findings {
   const count = (word: RegExp): number => output.match(word)?.length ?? 0;
   const [right, wrong] = [count(/\bok\b/g), count(/\bWRONG\b/g)];
-  const summary = wrong > 0 ? /^.*\bWRONG\b.*$/m.exec(output)![0].trim() : right > 0 ? `${right} checks` : lastLine(output);
+  const summary = wrong > 0 ? /^.*\bWRONG\b.*$/m.exec(output)![0].trim() : right > 0 ? `${right} ${right === 1 ? "check" : "checks"}` : lastLine(output);
   return { summary, failed: wrong > 0 || right === 0 };
 }
 

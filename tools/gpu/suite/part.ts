@@ -71,5 +71,6 @@ export async function runPart(part: Part, results: string, secondsLeft: number):
   });
   const findings = part.findings(output);
   const state = timedOut ? "out of time" : exitCode === 0 && findings.failed !== true ? "passed" : "failed";
-  return { name, state, seconds: (performance.now() - began) / 1000, exitCode, ...findings };
+  const ending = state === "failed" && findings.failed !== true ? `; ended with ${exitCode}` : "";
+  return { name, state, seconds: (performance.now() - began) / 1000, exitCode, ...findings, summary: findings.summary + ending };
 }

@@ -40,6 +40,7 @@ test("what each part came to is in the file and the table", async () => {
     shell("kernels/good", "echo a ok; echo b ok"),
     shell("kernels/wrong", "echo a ok; echo b WRONG; exit 1"),
     shell("kernels/silent", "true"),
+    shell("memcheck/wrong", "echo a ok; exit 9"),
     shell("kernels/slow", "echo a ok; sleep 600 & wait", { limit: 0.5 }),
     shell("kernels/missing", "", { command: ["/nothing/here"] }),
     shell("step/one", `echo note >&2; echo '{"rate": 12345.6}'`, {
@@ -48,12 +49,13 @@ test("what each part came to is in the file and the table", async () => {
   ];
   expect(await run(parts)).toBe(1);
   expect(Object.fromEntries(written().parts.map(({ name, state }) => [name, state]))).toEqual({
-    "kernels/good": "passed", "kernels/wrong": "failed", "kernels/silent": "failed", "kernels/slow": "out of time", "kernels/missing": "failed",
+    "kernels/good": "passed", "kernels/wrong": "failed", "kernels/silent": "failed", "memcheck/wrong": "failed", "kernels/slow": "out of time", "kernels/missing": "failed",
     "step/one": "passed",
   });
   expect(written()).toMatchObject({ complete: true, gpu: "a GPU", driver: "13.0", bundle: { commit: "abc" } });
   expect(readFileSync(join(results, "kernels/slow.txt"), "utf8")).toBe("a ok\n");
   expect(printed).toMatch(/kernels\/wrong +failed .* b WRONG\n/);
+  expect(printed).toMatch(/memcheck\/wrong +failed .* 1 check; ended with 9\n/);
   expect(printed).toMatch(/step\/one +passed .* training +12,346 tokens\/s/);
 });
 

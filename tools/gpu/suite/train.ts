@@ -32,14 +32,14 @@ interface Quickstart {
     readonly stage: string;
     readonly steps: number;
     readonly seconds: number;
-    readonly questions: { readonly right: number; readonly asked: number };
+    readonly questions: { readonly right: number; readonly of: number };
   }[];
-  readonly transcript: readonly { readonly question: string; readonly answer: string }[];
 }
 
 function quickstartFindings({ stages }: Quickstart): Figure[] {
-  return stages.flatMap(({ stage, steps, seconds }) => [
+  return stages.flatMap(({ stage, steps, seconds, questions: { right, of } }) => [
     { name: `${stage}, ${steps} steps`, value: seconds, unit: "s" },
+    { name: `${stage}, questions right`, value: (100 * right) / of, unit: "%" },
   ]);
 }
 
