@@ -1,6 +1,6 @@
 import type { Device } from "@danu/tensor";
 
-import { openCpu, openCuda } from "../cli/device.ts";
+import { openCpu, openCuda, type OpenDevice } from "../cli/device.ts";
 import type { FlagValues } from "../cli/flags.ts";
 import type { Io } from "../cli/io.ts";
 import type { PassDType } from "../recipe/recipe.ts";
@@ -17,8 +17,8 @@ export type BenchDType = PassDType;
 /** A device whose speed is measured, and what it can do at best. */
 export interface BenchMachine extends Disposable {
   readonly device: Device;
-  /** For people. */
-  readonly description: string;
+  /** The same as other commands open it. */
+  readonly open: OpenDevice;
   /** What the share of the peak is a share of, for people. */
   readonly peakName: string;
   /** CPU threads; null on a GPU. */
@@ -58,7 +58,7 @@ function cpuMachine(open: ReturnType<typeof openCpu>): BenchMachine {
   const { cpu } = open;
   return {
     device: cpu,
-    description: open.description,
+    open,
     peakName: "the measured peak",
     threads: cpu.threads,
     profiled: {
@@ -100,7 +100,7 @@ function cudaMachine(open: ReturnType<typeof openCuda>): BenchMachine {
   let bandwidth: Promise<number> | undefined;
   return {
     device: cuda,
-    description: open.description,
+    open,
     peakName: "the peak that the GPU is specified for",
     threads: null,
     profiled: { unit: "ms", clock: () => performance.now(), wait: () => undefined },

@@ -32,7 +32,8 @@ export interface TaskOptions {
   readonly dtype: BenchDType;
   readonly batch: number;
   readonly sequenceLength: number;
-  readonly recompute: boolean;
+  /** Blocks whose activations are computed again in the backward pass. */
+  readonly recomputedBlocks: number;
 }
 
 const settings = {
@@ -42,8 +43,8 @@ const settings = {
 /** Prepares steps of B rows of T random tokens: pretraining on whole rows; fine-tuning of all weights on conversations
  *  packed into such rows; preference tuning of an adapter on as many tokens of pairs, with the reference beside it. */
 export async function openTask(device: Device, options: TaskOptions): Promise<StepTask> {
-  const { config, sequenceLength: T, recompute } = options;
-  const decoder = new Decoder(device, config, T, { recomputedBlocks: recompute ? config.layers : 0 });
+  const { config, sequenceLength: T, recomputedBlocks } = options;
+  const decoder = new Decoder(device, config, T, { recomputedBlocks });
   switch (options.task) {
     case "pretrain": return pretrainTask(decoder, options);
     case "sft": return await sftTask(decoder, options);

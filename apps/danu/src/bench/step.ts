@@ -1,5 +1,6 @@
-import { flopsPerToken, preset, type PresetName } from "@danu/model";
+import { flopsPerToken, preset, type DecoderConfig, type PresetName } from "@danu/model";
 
+import { planMemory } from "../run/plan-memory.ts";
 import type { BenchDType, BenchMachine } from "./machine.ts";
 import { profile, type OpTime } from "./profile.ts";
 import { openTask, type TaskName } from "./step-tasks.ts";
@@ -20,6 +21,8 @@ export interface StepResult {
   readonly gflops: number;
   readonly shareOfPeak: number;
   readonly peakBytes: number;
+  /** Blocks whose activations were computed again in the backward pass. */
+  readonly recomputedBlocks: number;
   /** Time until a step is enqueued, by the median, in milliseconds. */
   readonly enqueuedMs: number;
   /** Loss of every step that was timed; the tokens are always the same. */
@@ -44,7 +47,8 @@ export interface StepOptions {
 export async function benchStep(machine: BenchMachine, options: StepOptions): Promise<StepResult> {
   const { dtype, batch: B, sequenceLength: T } = options;
   const config = preset(options.preset);
-  using task = await openTask(machine.device, { ...options, config });
+  const recomputedBlocks = recomputed(machine, options, config);
+  using task = await openTask(machine.device, { ...options, config, recomputedBlocks });
   machine.resetPeak();
   for (let i = 0; i < 2; i++) await task.step();
   const [times, enqueued, losses]: [number[], number[], number[]] = [[], [], []];
@@ -66,6 +70,12 @@ export async function benchStep(machine: BenchMachine, options: StepOptions): Pr
   return {
     preset: options.preset, task: options.task, dtype, threads: machine.threads, batch: B, sequenceLength: T,
     tokensPerSecond, bestTokensPerSecond: rate(Math.min(...times)), gflops: flops / 1e9, shareOfPeak: flops / peak,
-    peakBytes, enqueuedMs: median(enqueued), losses, ...byOp,
+    peakBytes, recomputedBlocks, enqueuedMs: median(enqueued), losses, ...byOp,
   };
+}
+
+/** As few blocks as fit the device, as in a run; an adapter's activations are not planned for. */
+function recomputed({ open }: BenchMachine, { task, dtype, batch, sequenceLength, recompute }: StepOptions, config: DecoderConfig): number {
+  if (task === "dpo") return recompute ? config.layers : 0;
+  return planMemory(config, { dtype, tokens: batch * sequenceLength, recompute }, open).recomputedBlocks;
 }

@@ -25,7 +25,7 @@ export const command: Command = defineCommand({
     using machine = openBench(flags, io);
     const result = await benchDecode(machine, { ...flags, preset: flags.preset as PresetName });
     reporter.result(result, () => {
-      reporter.line(`${result.preset} ${result.dtype}, ${result.tokens} tokens after ${result.prompt}, ${machine.description}`);
+      reporter.line(`${result.preset} ${result.dtype}, ${result.tokens} tokens after ${result.prompt}, ${machine.open.description}`);
       reporter.line(`${result.tokensPerSecond.toFixed(1)} tokens/s (best ${result.bestTokensPerSecond.toFixed(1)}), `
         + `${result.gigabytesPerSecond.toFixed(1)} GB/s, ${percent(result.shareOfBandwidth)} of the measured bandwidth`);
       if (result.profile !== undefined) reporter.line(profileTable(result.profile, machine));

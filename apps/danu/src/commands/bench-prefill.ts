@@ -24,7 +24,7 @@ export const command: Command = defineCommand({
     using machine = openBench(flags, io);
     const result = await benchPrefill(machine, { ...flags, preset: flags.preset as PresetName });
     reporter.result(result, () => {
-      reporter.line(`${result.preset} ${result.dtype}, ${result.prompt} tokens, ${machine.description}`);
+      reporter.line(`${result.preset} ${result.dtype}, ${result.prompt} tokens, ${machine.open.description}`);
       reporter.line(`${withCommas(result.tokensPerSecond)} tokens/s (best ${withCommas(result.bestTokensPerSecond)}), `
         + `${result.gflops.toFixed(0)} GFLOP/s, ${percent(result.shareOfPeak)} of ${machine.peakName}`);
       if (result.profile !== undefined) reporter.line(profileTable(result.profile, machine));

@@ -41,7 +41,7 @@ export const command: Command = defineCommand({
       batch: flags.batch ?? batch, sequenceLength: flags.sequenceLength ?? sequenceLength,
     });
     reporter.result(result, () => {
-      reporter.line(`${flags.task}, ${preset} ${flags.dtype}, ${result.batch} x ${result.sequenceLength} tokens, ${machine.description}`);
+      reporter.line(`${flags.task}, ${preset} ${flags.dtype}, ${result.batch} x ${result.sequenceLength} tokens, ${machine.open.description}`);
       reporter.line(`${withCommas(result.tokensPerSecond)} tokens/s (best ${withCommas(result.bestTokensPerSecond)}), `
         + `${result.gflops.toFixed(0)} GFLOP/s, ${percent(result.shareOfPeak)} of ${machine.peakName}, `
         + `${bytes(result.peakBytes)} at most, enqueued in ${result.enqueuedMs.toFixed(1)} ms`);
