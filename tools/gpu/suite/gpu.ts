@@ -1,34 +1,32 @@
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import type { Standin as Instead } from "../../../packages/cuda/test/standin/control.ts";
 import { CudaDevice } from "../../../packages/cuda/src/device.ts";
+import { Driver } from "../../../packages/cuda/src/driver.ts";
 import { inspectCuda } from "../../../packages/cuda/src/index.ts";
+import type { Standin as Instead } from "../../../packages/cuda/test/standin/control.ts";
 
-/** Thrown where a test asks for a GPU newer than the one there is. */
-export class OlderGpuError extends Error {
-  override readonly name = "OlderGpuError";
+/** Thrown where a test asks for what this GPU is not, or what no GPU does. */
+export class NotOnThisGpuError extends Error {
+  override readonly name = "NotOnThisGpuError";
 }
 
+const MOST_CALLS = 1_000_000;
+
 /** The real GPU, where tests ask for the stand-in: an older chip is this one with the kernels of the older one. Nothing
- *  looks over the driver's shoulder here, so that there is never a report. */
-export class Standin implements Pick<Instead, "library" | "folder" | "reset" | "setChip" | "calls" | "reports" | "clear" | "live"> {
+ *  looks over the driver's shoulder here, so that there is never a report, and the driver does not fail when asked to. */
+export class Standin implements Pick<Instead, "library" | "folder" | "reset" | "setChip" | "fail" | "calls" | "reports" | "clear" | "live"> {
   readonly library: string = process.env["DANU_CUDA_DRIVER"] ?? "libcuda.so.1";
   readonly folder: string = process.env["DANU_CUDA_KERNELS"] ?? join(dirname(fileURLToPath(import.meta.url)), "..", "lib");
-  readonly #launches: string[] = [];
+  readonly #calls: string[] = [];
 
   static load(): Promise<Standin> {
     return Promise.resolve(new Standin());
   }
 
   private constructor() {
-    const launches = this.#launches;
-    const { launch } = CudaDevice.prototype;
-    CudaDevice.prototype.launch = function (this: CudaDevice, ...args: Parameters<typeof launch>): void {
-      launches.push(`cuLaunchKernel ${args[0].name}`);
-      if (launches.length > 10_000) launches.splice(0, 5000);
-      Reflect.apply(launch, this, args);
-    } as typeof launch;
+    this.#noteCalls();
+    this.#noteLaunches();
   }
 
   reset(): void {
@@ -39,18 +37,22 @@ export class Standin implements Pick<Instead, "library" | "folder" | "reset" | "
   setChip({ capability = "9.0" }: { readonly capability?: string }): void {
     const [chip] = inspectCuda().chips;
     const asked = Math.round(Number(capability) * 10);
-    if (chip !== undefined && chip.capability < asked) throw new OlderGpuError(`needs compute capability ${capability}`);
+    if (chip !== undefined && chip.capability < asked) throw new NotOnThisGpuError(`needs compute capability ${capability}`);
     // What a test for Hopper asks of a later GPU is the best that this one has.
     if (capability === "9.0") delete process.env["DANU_CUDA_CAPABILITY"];
     else process.env["DANU_CUDA_CAPABILITY"] = capability;
   }
 
+  fail(name: string): void {
+    throw new NotOnThisGpuError(`needs a driver whose ${name} fails`);
+  }
+
   calls(): string[] {
-    return [...this.#launches];
+    return [...this.#calls];
   }
 
   clear(): void {
-    this.#launches.length = 0;
+    this.#calls.length = 0;
   }
 
   reports(): string[] {
@@ -59,5 +61,32 @@ export class Standin implements Pick<Instead, "library" | "folder" | "reset" | "
 
   live(): Record<string, number> {
     return {};
+  }
+
+  #note(call: string): void {
+    if (this.#calls.length === MOST_CALLS) this.#calls.splice(0, MOST_CALLS / 2);
+    this.#calls.push(call);
+  }
+
+  /** Calls of the driver, by their names; of launches see below. */
+  #noteCalls(): void {
+    const functions = Driver.load(this.library).functions as unknown as Record<string, (...args: unknown[]) => number>;
+    for (const [name, call] of Object.entries(functions)) {
+      if (name === "LaunchKernel") continue;
+      functions[name] = (...args) => {
+        this.#note(`cu${name}`);
+        return call(...args);
+      };
+    }
+  }
+
+  /** Launches with the kernel's name, which the driver is not told. */
+  #noteLaunches(): void {
+    const note = (name: string): void => this.#note(`cuLaunchKernel ${name}`);
+    const { launch } = CudaDevice.prototype;
+    CudaDevice.prototype.launch = function (this: CudaDevice, ...args: Parameters<typeof launch>): void {
+      note(args[0].name);
+      Reflect.apply(launch, this, args);
+    } as typeof launch;
   }
 }

@@ -8,6 +8,7 @@ export const testFiles: Readonly<Record<string, () => Promise<unknown>>> = {
   fused: () => import("../../../packages/cuda/test/fused.test.ts"),
   fp8: () => import("../../../packages/cuda/test/fp8.test.ts"),
   "training-step": () => import("../../../packages/cuda/test/training-step.test.ts"),
+  repeat: () => import("../../../packages/cuda/test/repeat.test.ts"),
   "loss-curve": () => import("../../../packages/model/test/low-precision-curve.test.ts"),
   pretrain: () => import("../../../apps/danu/test/pretrain.test.ts"),
 };
@@ -25,7 +26,7 @@ export async function runTestFile(name: string): Promise<number> {
     told.add(task.id);
     const [error] = task.result?.errors ?? [];
     const title = titleOf(task);
-    if (error?.name === "OlderGpuError") return say(`skipped ${title}: ${error.message}`);
+    if (error?.name === "NotOnThisGpuError") return say(`skipped ${title}: ${error.message}`);
     // A suite fails with its tests; it has an error where it could not run them.
     if (state === "fail" && error !== undefined) {
       failed++;
