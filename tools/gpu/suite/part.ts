@@ -41,8 +41,8 @@ export interface Outcome extends Findings {
   readonly exitCode: number | null;
 }
 
-/** Runs a part and keeps all that it prints as NAME.txt among the results, as it comes. */
-export async function runPart(part: Part, results: string, secondsLeft: number): Promise<Outcome> {
+/** Runs a part and keeps all that it prints as NAME.txt among the results, as it comes. @param stop ends it before its time */
+export async function runPart(part: Part, results: string, secondsLeft: number, stop: AbortSignal): Promise<Outcome> {
   const { name, command: [program, ...args], limit } = part;
   const path = join(results, `${name}.txt`);
   mkdirSync(dirname(path), { recursive: true });
@@ -51,12 +51,13 @@ export async function runPart(part: Part, results: string, secondsLeft: number):
   let [output, timedOut] = ["", false];
   const exitCode = await new Promise<number | null>((resolve) => {
     const child = spawn(program!, args, { env: { ...process.env, ...part.env }, stdio: ["ignore", "pipe", "pipe"], detached: true });
-    const stop = (): void => {
+    const kill = (): void => {
       timedOut = true;
       // The whole group: a program may have started others.
       if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
     };
-    const timer = setTimeout(stop, Math.max(0.1, Math.min(limit, secondsLeft)) * 1000);
+    stop.addEventListener("abort", kill);
+    const timer = setTimeout(kill, Math.max(0.1, Math.min(limit, secondsLeft)) * 1000);
     const keep = (text: Buffer): void => {
       output += text.toString();
       writeFileSync(path, text, { flag: "a" });
@@ -66,6 +67,7 @@ export async function runPart(part: Part, results: string, secondsLeft: number):
     child.on("error", (error) => keep(Buffer.from(`${error.message}\n`)));
     child.on("close", (code) => {
       clearTimeout(timer);
+      stop.removeEventListener("abort", kill);
       resolve(code);
     });
   });

@@ -67,3 +67,10 @@ test("parts by name or group, and none when there is no time left", async () => 
   expect(await run(parts, [], 0.5)).toBe(1);
   expect(written().parts.map(({ state }) => state)).toEqual(["not run", "not run", "not run"]);
 });
+
+test("a signal ends what runs, and the table is still printed", async () => {
+  const parts = [shell("kernels/slow", "echo a ok; kill -TERM $PPID; sleep 600"), shell("step/next", "echo ok", { alone: true })];
+  expect(await run(parts)).toBe(1);
+  expect(written().parts.map(({ state }) => state)).toEqual(["out of time", "not run"]);
+  expect(printed).toMatch(/kernels\/slow +out of time .* 1 check\n/);
+});

@@ -27,7 +27,7 @@ export interface MachineFacts {
 }
 
 /** Runs parts, several at a time where no times are measured, and writes COMMAND.json after each, so that what is known
- *  survives whoever ends this process. Prints a line a part, and a table last. @returns the exit code */
+ *  survives whoever ends this process; a signal ends the parts. Prints a line a part, and a table last. @returns the exit code */
 export async function runParts({ command, parts, asked, results, limit, machine }: RunOptions): Promise<number> {
   const chosen = choose(parts, asked);
   mkdirSync(results, { recursive: true });
@@ -42,17 +42,22 @@ export async function runParts({ command, parts, asked, results, limit, machine 
     renameSync(`${path}.new`, path);
   };
   write(false);
+  const stop = new AbortController();
+  const onSignal = (): void => stop.abort();
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  signals.forEach((signal) => process.once(signal, onSignal));
   const one = async (part: Part): Promise<void> => {
-    const left = limit - (performance.now() - began) / 1000;
+    const left = stop.signal.aborted ? 0 : limit - (performance.now() - began) / 1000;
     const outcome: Outcome = left <= 1
       ? { name: part.name, state: "not run", seconds: 0, exitCode: null, summary: "no time was left" }
-      : await runPart(part, results, left);
+      : await runPart(part, results, left, stop.signal);
     outcomes.push(outcome);
     write(false);
     console.log(`${outcome.state.padEnd(11)}  ${outcome.name}  ${outcome.summary}`);
   };
   await inTurns(chosen.filter(({ alone }) => !alone), one, workers());
   await inTurns(chosen.filter(({ alone }) => alone), one, 1);
+  signals.forEach((signal) => process.off(signal, onSignal));
   write(true);
   console.log(`\n${resultTable(outcomes, chosen)}`);
   console.log(`\n${join(results, `${command}.json`)}; what each part said is beside it`);
