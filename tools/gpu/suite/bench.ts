@@ -1,6 +1,7 @@
 import { hasPyTorch, programNames, programPath, suiteCommand } from "./bundle.ts";
 import { countChecks, lastLine } from "./correctness.ts";
 import type { Figure, Findings, Part } from "./part.ts";
+import { ratesIn } from "./rates.ts";
 
 const model = "danube-1.8b";
 /** Rows and tokens a row; as many tokens a step as the published figures. */
@@ -22,10 +23,10 @@ export function benchParts(): Part[] {
     danuBench("prefill/16384", prefillFindings, "prefill", "--prompt", "16384", "--runs", "3"),
     launches,
     ...programNames().map((name): Part => (
-      { name: `kernels/${name}`, command: [programPath(name)], limit: 40, alone: true, findings: name === "machine" ? lastFigures : countChecks }
+      { name: `kernels/${name}`, command: [programPath(name)], limit: 40, alone: true, findings: name === "machine" ? rates : checksAndRates }
     )),
     ...(hasPyTorch() ? ["gemm", "attention", "step=2048x8"] : []).map((what): Part => ({
-      name: `peers/${what}`, command: ["python3", programPath("peers.py"), what], limit: 150, alone: true, findings: lastFigures,
+      name: `peers/${what}`, command: ["python3", programPath("peers.py"), what], limit: 150, alone: true, findings: rates,
     })),
   ];
 }
@@ -79,7 +80,13 @@ function prefillFindings({ tokensPerSecond, shareOfPeak }: Generation): Figure[]
   return [{ name: "prefill", value: tokensPerSecond, unit: "tokens/s" }, { name: "of the specified peak", value: 100 * shareOfPeak, unit: "%" }];
 }
 
-/** For a program that measures alone: its lines are in its own file. */
-function lastFigures(output: string): Findings {
-  return { summary: `${output.trim().split("\n").length} lines, the last: ${lastLine(output)}` };
+/** Of a program that only measures. */
+function rates(output: string): Findings {
+  const found = ratesIn(output);
+  return { summary: found.length > 0 ? `${found.length} rates` : lastLine(output), rates: found, failed: found.length === 0 };
+}
+
+function checksAndRates(output: string): Findings {
+  const [checks, { rates: found }] = [countChecks(output), rates(output)];
+  return { ...checks, summary: checks.failed === true ? checks.summary : `${checks.summary}, ${found!.length} rates`, rates: found! };
 }

@@ -14,6 +14,8 @@ export interface Findings {
   /** In a few words. */
   readonly summary: string;
   readonly figures?: readonly Figure[];
+  /** Figures of single kernels, too many for the table. */
+  readonly rates?: readonly Figure[];
   /** True where the output shows a failure that the exit code may not. */
   readonly failed?: boolean;
 }
