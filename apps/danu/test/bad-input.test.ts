@@ -31,7 +31,7 @@ describe("a recipe", () => {
       /stages\[0\]: a batch of 256 tokens is not a whole number of sequences of 48/,
     ],
     [{ stages: [] }, /stages: expected at least one element, got \[\]/],
-    [{ dtype: "f64" }, /dtype: expected one of f32, bf16, got "f64"/],
+    [{ dtype: "f64" }, /dtype: expected one of f32, bf16, fp8, got "f64"/],
     [{ model: { preset: "nan" } }, /model\.preset: expected one of nano, .*, got "nan"; did you mean nano\?/],
     [{ model: { heads: 3, keyValueHeads: 2 } }, /keyValueHeads: expected a divisor of the 3 attention heads, got 2/],
     [

@@ -89,7 +89,7 @@ const tables = fc.record({
 });
 
 const kernelFiles = [
-  "cast", "cross-entropy-rows", "embedding", "gradient-norm", "matmul", "norm", "norm-rows", "rope-heads", "swiglu-elements", "updates",
+  "cast", "cross-entropy-rows", "elementwise", "embedding", "gradient-norm", "matmul", "norm", "norm-rows", "rope-heads", "swiglu-elements", "updates",
 ];
 
 describe.skipIf(twinMissing)(`fused kernels${twinMissing}`, () => {

@@ -183,7 +183,9 @@ describe("the gradient is that of central differences", () => {
       (value): value is t.AnyOp => typeof value === "object" && "vjp" in value && value.vjp !== null
     );
     expect(ops.length).toBeGreaterThan(20);
-    expect(ops.map((op) => op.name).filter((name) => !(name in calls))).toEqual([]);
+    // The casts of fp8 are steps, which have no differences to be compared with: fp8-linear.test.ts has torch's gradients.
+    const apart = ["fp8Linear"];
+    expect(ops.map((op) => op.name).filter((name) => !(name in calls))).toEqual(apart);
   });
 });
 
