@@ -9,6 +9,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { cudaDevice, type CudaDevice } from "../src/index.ts";
 import { twinMissing } from "./cuda-home.ts";
 import { Standin } from "./standin/control.ts";
+import { onChip } from "./standin/on-chip.ts";
 
 interface Layer {
   readonly rows: readonly number[];
@@ -76,16 +77,7 @@ describe.skipIf(twinMissing)(`fp8 layers${twinMissing}`, () => {
 
   describe.each(["8.0", "8.9", "9.0"])("on a GPU of compute capability %s", (capability) => {
     let cuda: CudaDevice;
-    beforeAll(() => {
-      standin.reset();
-      standin.setChip({ capability });
-      cuda = cudaDevice({ driver: standin.library, kernels: standin.folder });
-    });
-    afterAll(() => {
-      expect(cuda.liveBuffers).toBe(0);
-      cuda[Symbol.dispose]();
-      expect(standin.reports()).toEqual([]);
-    });
+    onChip(() => standin, capability, (opened) => (cuda = opened));
 
     test("three steps equal the simpler ops", async () => {
       await fc.assert(fc.asyncProperty(layers, async (layer) => await expectSame(cuda, layer, 3)), { numRuns: 12, seed: 5 });

@@ -7,11 +7,12 @@ import {
 } from "@danu/tensor";
 import { hostIntegers, hostTensor, relativeError, upload } from "@danu/testing";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 
-import { cudaDevice, type CudaDevice } from "../src/index.ts";
+import type { CudaDevice } from "../src/index.ts";
 import { twinMissing } from "./cuda-home.ts";
 import { Standin } from "./standin/control.ts";
+import { onChip } from "./standin/on-chip.ts";
 
 const chips = ["8.0", "9.0"] as const;
 const types = ["f32", "bf16"] as const;
@@ -100,16 +101,7 @@ describe.skipIf(twinMissing)(`fused kernels${twinMissing}`, () => {
 
   describe.each(chips)("on a GPU of compute capability %s", (capability) => {
     let cuda: CudaDevice;
-    beforeAll(() => {
-      standin.reset();
-      standin.setChip({ capability });
-      cuda = cudaDevice({ driver: standin.library, kernels: standin.folder });
-    });
-    afterAll(() => {
-      expect(cuda.liveBuffers).toBe(0);
-      cuda[Symbol.dispose]();
-      expect(standin.reports()).toEqual([]);
-    });
+    onChip(() => standin, capability, (opened) => (cuda = opened));
 
     /** Runs a property for each type; the same calls every time, so that what fails can be looked at. */
     function each<T>(name: string, calls: fc.Arbitrary<T>, numRuns: number, callOf: (sample: T) => Call, slack = { f32: 2e-6, bf16: 2e-6 }): void {

@@ -7,6 +7,7 @@ import { cudaDevice, type CudaDevice } from "../src/index.ts";
 import { multiply } from "../src/kernels/matmul.ts";
 import { twinMissing } from "./cuda-home.ts";
 import { Standin } from "./standin/control.ts";
+import { onChip } from "./standin/on-chip.ts";
 
 /** Makes a result, of a type if need be, from tensors that are the same on every device. */
 type Call = (own: (seed: number, ...shape: number[]) => Tensor, type: DType) => Tensor;
@@ -55,16 +56,7 @@ describe.skipIf(twinMissing)(`products${twinMissing}`, () => {
 
   describe("by the kernels of every GPU", () => {
     let cuda: CudaDevice;
-    beforeAll(() => {
-      standin.reset();
-      standin.setChip({ capability: "8.0" });
-      cuda = cudaDevice({ driver: standin.library, kernels: standin.folder });
-    });
-    afterAll(() => {
-      expect(cuda.liveBuffers).toBe(0);
-      cuda[Symbol.dispose]();
-      expect(standin.reports()).toEqual([]);
-    });
+    onChip(() => standin, "8.0", (opened) => (cuda = opened));
 
     test.each(types)("matmul of %s", async (type) => {
       await fc.assert(fc.asyncProperty(products, async ({ M, N, K, batch: [left, right], transposeA, transposeB, dtype, seed }) => {

@@ -4,11 +4,12 @@ import {
 } from "@danu/tensor";
 import { hostIntegers, upload } from "@danu/testing";
 import { Trainer, type StepResult } from "@danu/train";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 
-import { cudaDevice, type CudaDevice } from "../src/index.ts";
+import type { CudaDevice } from "../src/index.ts";
 import { twinMissing } from "./cuda-home.ts";
 import { Standin } from "./standin/control.ts";
+import { onChip } from "./standin/on-chip.ts";
 
 // Two blocks as Danube has them: grouped queries, a sliding window, documents side by side.
 const danube = (headDim: number): DecoderConfig => ({
@@ -116,16 +117,7 @@ describe.skipIf(twinMissing)(`a training step${twinMissing}`, () => {
   describe.each(kinds)("on a GPU of compute capability $capability, heads of $headDim", ({ capability, headDim }) => {
     const config = danube(headDim);
     let cuda: CudaDevice;
-    beforeAll(() => {
-      standin.reset();
-      standin.setChip({ capability });
-      cuda = cudaDevice({ driver: standin.library, kernels: standin.folder });
-    });
-    afterAll(() => {
-      expect(cuda.liveBuffers).toBe(0);
-      cuda[Symbol.dispose]();
-      expect(standin.reports()).toEqual([]);
-    });
+    onChip(() => standin, capability, (opened) => (cuda = opened));
 
     test.each(types)("loss and every gradient err at most twice as much as the reference device's, %s", async (dtype) => {
       const rows = capability === "9.0" && dtype === "bf16" ? longRow : shortRows;

@@ -4,6 +4,7 @@ export {
   broadcastShapes, broadcastStrides, dims, formatShape, sameShape, sizeOf, stridesOf, type Shape,
 } from "./shape.ts";
 export { matmulBatches, type MatmulBatch } from "./batches.ts";
+export { movementKernels, type Movement, type Place } from "./movement.ts";
 export { Device, type Handle, type Repeated } from "./device.ts";
 export { Tensor } from "./tensor.ts";
 export { disposeTree, leavesOf, mapTree, tensorsIn, type MapTree, type Tree } from "./tree.ts";

@@ -1,14 +1,14 @@
 import type { KernelOf, PrimitiveKernels, Tensor } from "@danu/tensor";
-import { encode, primitives } from "@danu/tensor";
+import { encode, movementKernels, primitives } from "@danu/tensor";
 
 import { codeOf, cpuOf, elementBytes } from "../device.ts";
 import { binary, unary, whereKernel } from "./elementwise.ts";
 import { matmulKernel } from "./matmul.ts";
-import { assignSliceKernel, broadcastToKernel, concatKernel, padKernel, permuteKernel, sliceKernel } from "./movement.ts";
+import { copy } from "./movement.ts";
 import { argmaxKernel, reduce } from "./reduce.ts";
 
-/** Sets every element; also what padding starts from. */
-export function fill(y: Tensor, value: number): void {
+/** Sets every element. */
+function fill(y: Tensor, value: number): void {
   const cpu = cpuOf(y);
   const bytes = encode(y.dtype, [value]);
   const bits = bytes.reduce((word, byte, i) => word + byte * 2 ** (8 * i), 0);
@@ -47,7 +47,6 @@ export const primitiveKernels: PrimitiveKernels = {
     const cpu = cpuOf(target);
     return cpu.library.copy(cpu.queue, target.handle, source.handle, target.size * elementBytes(target));
   },
-  assignSlice: assignSliceKernel,
   cast: ([y], [x]) => castInto(y, x),
   add: binary("add"), sub: binary("sub"), mul: binary("mul"), div: binary("div"),
   maximum: binary("maximum"), minimum: binary("minimum"),
@@ -56,7 +55,7 @@ export const primitiveKernels: PrimitiveKernels = {
   neg: unary("neg"), abs: unary("abs"), exp: unary("exp"), log: unary("log"), sqrt: unary("sqrt"),
   sin: unary("sin"), cos: unary("cos"), tanh: unary("tanh"), sigmoid: unary("sigmoid"),
   sum: reduce("sum"), max: reduce("max"), argmax: argmaxKernel,
-  permute: permuteKernel, slice: sliceKernel, pad: padKernel, concat: concatKernel, broadcastTo: broadcastToKernel,
+  ...movementKernels({ copy, fill }),
   matmul: matmulKernel,
   embedding,
   embeddingGrad,

@@ -1,18 +1,8 @@
-import {
-  bytesPerElement, encode, stridesOf,
-  type assignSliceOp, type concatOp, type KernelOf, type padOp, type permuteOp, type Shape, type sliceOp, type Tensor,
-} from "@danu/tensor";
+import { bytesPerElement, encode, type Place, type Shape, type Tensor } from "@danu/tensor";
 
 import { cudaOf } from "../device.ts";
 import { elementBytes, kernelFamily, threads, unitOf, units as unitBytes, type ElementBytes, type Unit } from "./families.ts";
 import { axesOf, forWalks, walk2, walkArguments, type Axis } from "./walk.ts";
-
-/** Where a copy reads or writes: steps along every axis of the copied block, and its first element. */
-interface Place {
-  readonly tensor: Tensor;
-  readonly strides: readonly number[];
-  readonly offset?: number;
-}
 
 const copyKernels = kernelFamily("movement", "copy", `pp${walk2}`, unitBytes);
 const transposeKernels = kernelFamily("movement", "transpose", `pp${walk2}`, elementBytes);
@@ -24,8 +14,8 @@ export function fill(y: Tensor, value: number): void {
   cudaOf(y).fill(y.handle, bits, bytes.length as 1 | 2 | 4, y.size);
 }
 
-/** Copies a block of `shape`; every movement op is one or more of these. */
-function copy(to: Place, from: Place, shape: Shape): void {
+/** Copies a block of `shape`. */
+export function copy(to: Place, from: Place, shape: Shape): void {
   if (shape.includes(0)) return;
   const axes = axesOf(shape, [to.strides, from.strides]);
   const each = bytesPerElement[to.tensor.dtype] as Unit;
@@ -68,38 +58,3 @@ function transpose(to: Place, from: Place, axes: readonly Axis[]): void {
     );
   });
 }
-
-/** The whole of a tensor. */
-function all(tensor: Tensor): Place {
-  return { tensor, strides: stridesOf(tensor.shape) };
-}
-
-/** A tensor from index `start` of one axis on. */
-function from(tensor: Tensor, axis: number, start: number): Place {
-  const strides = stridesOf(tensor.shape);
-  return { tensor, strides, offset: start * strides[axis]! };
-}
-
-export const permuteKernel: KernelOf<typeof permuteOp> = ([y], [x], { axes }) => {
-  const strides = stridesOf(x.shape);
-  copy(all(y), { tensor: x, strides: axes.map((axis) => strides[axis]!) }, y.shape);
-};
-
-export const sliceKernel: KernelOf<typeof sliceOp> = ([y], [x], { axis, start }) => copy(all(y), from(x, axis, start), y.shape);
-
-export const assignSliceKernel: KernelOf<typeof assignSliceOp> = ([target, source], { axis, start }) => (
-  copy(from(target, axis, start), all(source), source.shape)
-);
-
-export const padKernel: KernelOf<typeof padOp> = ([y], [x], { axis, before }) => {
-  fill(y, 0);
-  copy(from(y, axis, before), all(x), x.shape);
-};
-
-export const concatKernel: KernelOf<typeof concatOp> = ([y], parts, { axis }) => {
-  let start = 0;
-  for (const part of parts) {
-    copy(from(y, axis, start), all(part), part.shape);
-    start += part.shape[axis]!;
-  }
-};

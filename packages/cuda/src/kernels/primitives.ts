@@ -1,4 +1,4 @@
-import { bytesPerElement, dtypes, type PrimitiveKernels } from "@danu/tensor";
+import { bytesPerElement, dtypes, movementKernels, type PrimitiveKernels } from "@danu/tensor";
 
 import { cudaOf } from "../device.ts";
 import { castInto } from "./cast.ts";
@@ -7,7 +7,7 @@ import { embeddingGradKernel, embeddingKernel } from "./embedding.ts";
 import { kernelFamily } from "./families.ts";
 import { flat } from "./flat.ts";
 import { matmulKernel } from "./matmul.ts";
-import { assignSliceKernel, concatKernel, fill, padKernel, permuteKernel, sliceKernel } from "./movement.ts";
+import { copy, fill } from "./movement.ts";
 import { argmaxKernel, reduce } from "./reduce.ts";
 
 const iotaKernels = kernelFamily("cast", "iota", "pddl", dtypes);
@@ -20,7 +20,6 @@ export const primitiveKernels: PrimitiveKernels = {
     if (target.dtype !== source.dtype) return castInto(target, source);
     return cudaOf(target).copy(target.handle, source.handle, target.size * bytesPerElement[target.dtype]);
   },
-  assignSlice: assignSliceKernel,
   cast: ([y], [x]) => castInto(y, x),
   add: binary("add"), sub: binary("sub"), mul: binary("mul"), div: binary("div"),
   maximum: binary("maximum"), minimum: binary("minimum"),
@@ -29,7 +28,9 @@ export const primitiveKernels: PrimitiveKernels = {
   neg: unary("neg"), abs: unary("abs"), exp: unary("exp"), log: unary("log"), sqrt: unary("sqrt"),
   sin: unary("sin"), cos: unary("cos"), tanh: unary("tanh"), sigmoid: unary("sigmoid"),
   sum: reduce("sum"), max: reduce("max"), argmax: argmaxKernel,
-  permute: permuteKernel, slice: sliceKernel, pad: padKernel, concat: concatKernel, broadcastTo: broadcastToKernel,
+  ...movementKernels({ copy, fill }),
+  // Reads a row that is stretched once.
+  broadcastTo: broadcastToKernel,
   matmul: matmulKernel,
   embedding: embeddingKernel,
   embeddingGrad: embeddingGradKernel,
