@@ -11,12 +11,13 @@ const allowed = {
   tokenizer: [],
   attention: ["tensor"],
   optim: ["tensor"],
+  ddp: ["tensor"],
   dpo: ["tensor"],
   cpu: ["tensor", "attention", "optim"],
   cuda: ["tensor", "attention", "optim"],
   data: [],
   model: ["tensor", "attention"],
-  train: ["tensor", "optim"],
+  train: ["tensor", "optim", "ddp"],
   testing: ["tensor"],
 };
 
