@@ -6,15 +6,14 @@
 //   gemm_fp8_forward           e4m3 [M, K]         e4m3 [N, K]         bf16                256 × 256       230,400
 //   gemm_fp8_forward_residual  e4m3 [M, K]         e4m3 [N, K]         bf16, + residual    256 × 256       214,016
 //   gemm_fp8_input_gradient    e5m2 [M, K]         e4m3 [N, K]         bf16                256 × 256       230,400
-//   gemm_fp8_weight_gradient   e5m2 [M, K]         e4m3 [N, K]         f32, added          256 × 256       230,400
-//   gemm_fp8_weight_gradients  four such products
+//   gemm_fp8_weight_gradient   e5m2 [M, K]         e4m3 [N, K]         f32                 256 × 256       230,400
+//   gemm_fp8_weight_gradients  three such products, of which M or N may be 0
 //   gemm_bf16_forward          bf16 [M, K]         bf16 [N, K]         bf16                256 × 256       230,400
 //   gemm_bf16_forward_residual bf16 [M, K]         bf16 [N, K]         bf16, + residual    256 × 256       214,016
 //   gemm_bf16_forward_f32      bf16 [M, K]         bf16 [N, K]         f32                 256 × 256       230,400
 //   gemm_bf16_input_gradient   bf16 [M, K]         bf16 [K, N]         bf16                256 × 256       230,400
-//   gemm_bf16_weight_gradient  bf16 [K, M]         bf16 [K, N]         f32, added          256 × 256       230,400
-//   gemm_bf16_weight_gradients four such products
-//   gemm_bf16_weight_gradient_fresh, the same product written
+//   gemm_bf16_weight_gradient  bf16 [K, M]         bf16 [K, N]         f32                 256 × 256       230,400
+//   gemm_bf16_weight_gradient_add, the same product added to D
 //
 // Boxes of the tensor maps, columns × rows, swizzled by 128 bytes:
 //   operands with k along their rows   128 bytes of k × the 128 rows that a block fetches
@@ -37,7 +36,7 @@ template <Output OUTPUT> using Bf16WeightGradient = Gemm<Bf16, Bf16, 128, 256, 4
 /// What the table promises: half an operand that is shared fits a box of 128 rows.
 template <class G, size_t BYTES> constexpr bool IN_TABLE = sizeof(typename G::Shared) == BYTES && G::THREADS == 384 && G::CLUSTER == 2 && G::BM / G::A_PARTS == 128 && G::BN / G::B_PARTS == 128;
 static_assert(IN_TABLE<Forward<E4m3, Output::bf16>, 230400> && IN_TABLE<Forward<E4m3, Output::bf16_residual>, 214016>);
-static_assert(IN_TABLE<Fp8Gradient<Output::bf16>, 230400> && IN_TABLE<Fp8Gradient<Output::f32_add>, 230400>);
+static_assert(IN_TABLE<Fp8Gradient<Output::bf16>, 230400> && IN_TABLE<Fp8Gradient<Output::f32>, 230400>);
 static_assert(IN_TABLE<Forward<Bf16, Output::bf16>, 230400> && IN_TABLE<Forward<Bf16, Output::bf16_residual>, 214016> && IN_TABLE<Forward<Bf16, Output::f32>, 230400>);
 static_assert(IN_TABLE<Bf16InputGradient, 230400> && IN_TABLE<Bf16WeightGradient<Output::f32>, 230400> && IN_TABLE<Bf16WeightGradient<Output::f32_add>, 230400>);
 static_assert(sizeof(Problem) == 512 && offsetof(Problem, scale_a) == 384 && offsetof(Problem, M) == 400, "three maps, two pointers, three sizes");
@@ -46,13 +45,12 @@ static_assert(sizeof(Problem) == 512 && offsetof(Problem, scale_a) == 384 && off
 extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_fp8_forward(const __grid_constant__ Problems<1> problems) { gemm<products::Forward<products::E4m3, Output::bf16>, 1>(problems); }
 extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_fp8_forward_residual(const __grid_constant__ Problems<1> problems, const __grid_constant__ CUtensorMap residual) { gemm<products::Forward<products::E4m3, Output::bf16_residual>, 1>(problems, &residual); }
 extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_fp8_input_gradient(const __grid_constant__ Problems<1> problems) { gemm<products::Fp8Gradient<Output::bf16>, 1>(problems); }
-extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_fp8_weight_gradient(const __grid_constant__ Problems<1> problems) { gemm<products::Fp8Gradient<Output::f32_add>, 1>(problems); }
-extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_fp8_weight_gradients(const __grid_constant__ Problems<4> problems) { gemm<products::Fp8Gradient<Output::f32_add>, 4>(problems); }
+extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_fp8_weight_gradient(const __grid_constant__ Problems<1> problems) { gemm<products::Fp8Gradient<Output::f32>, 1>(problems); }
+extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_fp8_weight_gradients(const __grid_constant__ Problems<3> problems) { gemm<products::Fp8Gradient<Output::f32>, 3>(problems); }
 
 extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_forward(const __grid_constant__ Problems<1> problems) { gemm<products::Forward<products::Bf16, Output::bf16>, 1>(problems); }
 extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_forward_residual(const __grid_constant__ Problems<1> problems, const __grid_constant__ CUtensorMap residual) { gemm<products::Forward<products::Bf16, Output::bf16_residual>, 1>(problems, &residual); }
 extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_forward_f32(const __grid_constant__ Problems<1> problems) { gemm<products::Forward<products::Bf16, Output::f32>, 1>(problems); }
 extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_input_gradient(const __grid_constant__ Problems<1> problems) { gemm<products::Bf16InputGradient, 1>(problems); }
-extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_weight_gradient(const __grid_constant__ Problems<1> problems) { gemm<products::Bf16WeightGradient<Output::f32_add>, 1>(problems); }
-extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_weight_gradients(const __grid_constant__ Problems<4> problems) { gemm<products::Bf16WeightGradient<Output::f32_add>, 4>(problems); }
-extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_weight_gradient_fresh(const __grid_constant__ Problems<1> problems) { gemm<products::Bf16WeightGradient<Output::f32>, 1>(problems); }
+extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_weight_gradient(const __grid_constant__ Problems<1> problems) { gemm<products::Bf16WeightGradient<Output::f32>, 1>(problems); }
+extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_weight_gradient_add(const __grid_constant__ Problems<1> problems) { gemm<products::Bf16WeightGradient<Output::f32_add>, 1>(problems); }

@@ -8,8 +8,8 @@
 
 /// The operand that the two blocks of a cluster have in common; none for no clusters.
 enum class Share { none, a, b };
-/// bf16 and f32 overwrite D, bf16_residual with the sum of product and residual; f32_add adds to it (gradients of weights over
-/// micro-batches), one rounding an element.
+/// bf16 and f32 overwrite D, bf16_residual with the sum of product and residual; f32_add adds to it (the head's gradient,
+/// chunk after chunk), one rounding an element.
 enum class Output { bf16, bf16_residual, f32, f32_add };
 
 /// What a kernel is made for. `PROMOTE`: sums of 128 k are added to f32 registers, because the fp8 tensor core keeps
@@ -45,7 +45,8 @@ struct Gemm {
 /// One product. Boxes of the maps: A and B K-major 128 bytes × the rows that one block fetches, MN-major 64 × 64 elements;
 /// D `Gemm::BOX` × 64. The scales lie in device memory; null for 1. M, N and K are free: boxes end with the tensors.
 struct alignas(128) Problem { CUtensorMap a, b, d; const float *scale_a, *scale_b; int M, N, K; };
-/// Products that one launch works through, so that the gradients of all weights of a layer fill the last wave together.
+/// Products that one launch works through, so that the gradients of weights that read one input fill the last wave together. Of
+/// a product without rows or columns nothing is read, not even its maps.
 template <int COUNT> struct Problems { Problem at[COUNT]; };
 
 /// Where a tile is: its product, and its first row and column.

@@ -1,12 +1,13 @@
 import { bytesPerElement, type Handle } from "@danu/tensor";
 
 import type { CudaDevice } from "../device.ts";
-import { defineKernel } from "../kernel.ts";
+import { defineKernel, type ArgumentsOf } from "../kernel.ts";
 import { gemmResidualSignature, gemmShape, gemmSignature, isForGemm, operandMap, resultMap } from "./gemm.ts";
 import { portableSignature } from "./matmul-portable.ts";
 
 /** `y = scaleA · scaleB · a · bᵀ` of fp8 matrices, both along k. */
 export interface Fp8Product {
+  /** `[M, N]` bf16, or f32 in gradients of weights. */
   readonly y: Handle;
   /** `[M, K]` e4m3, or e5m2 in gradients. */
   readonly a: Handle;
@@ -17,8 +18,11 @@ export interface Fp8Product {
   readonly scaleB: Handle;
   readonly M: number;
   readonly N: number;
-  /** A multiple of 16. */
   readonly K: number;
+  /** Elements from one row of a matrix to the next, where it is part of a wider one. */
+  readonly stepA?: number;
+  readonly stepB?: number;
+  readonly stepY?: number;
 }
 
 /** What a product is for: it decides the types of a and y, and how exactly sums are kept. */
@@ -30,39 +34,70 @@ const hopper = {
   weightGradient: defineKernel("gemm", "gemm_fp8_weight_gradient", gemmSignature),
 };
 const forwardResidual = defineKernel("gemm", "gemm_fp8_forward_residual", gemmResidualSignature);
+const weightGradients = defineKernel("gemm", "gemm_fp8_weight_gradients", "((mmmppiii)(mmmppiii)(mmmppiii))");
 const everywhere = {
   e4m3: defineKernel("matmul", "matmul_e4m3_nt", portableSignature),
   e5m2: defineKernel("matmul", "matmul_e5m2_nt", portableSignature),
 };
 
 const PORTABLE_SHARED_BYTES = 36_864;
+/** Products that `gemm_fp8_weight_gradients` takes. */
+const GROUP = 3;
 
-/** Enqueues a product. Forward products and gradients of inputs are bf16 `[M, N]`, gradients of weights f32.
- *  @param residual added to a forward product, bf16 `[M, N]`, 0 for none */
+/** Enqueues a product.
+ *  @param residual added to a forward product, bf16 laid out as y, 0 for none */
 export function multiplyFp8(cuda: CudaDevice, use: Fp8Use, product: Fp8Product, residual: Handle = 0): void {
-  const { y, M, N } = product;
-  if (M * N === 0) return;
-  const isAligned = [y, residual, product.a, product.b, N * bytesPerElement.bf16].every((at) => at % 16 === 0);
-  if (isForGemm(cuda, M, N) && isAligned && product.K > 0) multiplyHopper(cuda, use, product, residual);
-  else multiplyPortable(cuda, use, product, residual);
+  if (product.M * product.N === 0) return;
+  if (!isForGemm(cuda, product) || !isForCopyEngine(use, product, residual)) return multiplyPortable(cuda, use, product, residual);
+  const shape = gemmShape(cuda, residual !== 0, product);
+  if (residual === 0) return cuda.launch(hopper[use], shape, ...problemOf(cuda, use, product));
+  const { M, N, stepY = N } = product;
+  return cuda.launch(forwardResidual, shape, ...problemOf(cuda, use, product), resultMap(cuda, residual, "bf16", M, N, stepY));
 }
 
-function multiplyHopper(cuda: CudaDevice, use: Fp8Use, product: Fp8Product, residual: Handle): void {
-  const { y, a, b, scaleA, scaleB, M, N, K } = product;
-  const result = use === "weightGradient" ? "f32" : "bf16";
-  const problem = [
-    operandMap(cuda, a, "u8", M, K, K, true), operandMap(cuda, b, "u8", N, K, K, true), resultMap(cuda, y, result, M, N), scaleA, scaleB, M, N, K,
-  ] as const;
-  const shape = gemmShape(cuda, M, N, residual !== 0);
-  if (residual !== 0) return cuda.launch(forwardResidual, shape, ...problem, resultMap(cuda, residual, "bf16", M, N));
-  // The kernel adds to what is there, as the gradients of several micro-batches want it.
-  if (use === "weightGradient") cuda.fill(y, 0, 4, M * N);
-  return cuda.launch(hopper[use], shape, ...problem);
+/** Enqueues gradients of weights. Those of a launch fill the last wave of the GPU together, the largest first, so that it is one
+ *  of small products. */
+export function multiplyFp8Group(cuda: CudaDevice, products: readonly Fp8Product[]): void {
+  const sorted = products.filter(({ M, N }) => M * N > 0).sort((x, y) => y.M * y.N * y.K - x.M * x.N * x.K);
+  for (let at = 0; at < sorted.length; at += GROUP) {
+    const group = sorted.slice(at, at + GROUP);
+    const isOneLaunch = group.length > 1 && isForGemm(cuda, ...group) && group.every((product) => isForCopyEngine("weightGradient", product, 0));
+    if (!isOneLaunch) {
+      for (const product of group) multiplyFp8(cuda, "weightGradient", product);
+      continue;
+    }
+    const [first, second, third] = group.map((product) => problemOf(cuda, "weightGradient", product));
+    cuda.launch(weightGradients, gemmShape(cuda, false, ...group), ...first!, ...second!, ...(third ?? emptyLike(first!)));
+  }
+}
+
+/** Whether the copy engine can read and write the rows of a product: all start at multiples of 16 bytes. */
+function isForCopyEngine(use: Fp8Use, { y, a, b, N, K, stepA = K, stepB = K, stepY = N }: Fp8Product, residual: Handle): boolean {
+  return K > 0 && [y, a, b, residual, stepA, stepB, stepY * bytesPerElement[resultOf(use)]].every((at) => at % 16 === 0);
+}
+
+function resultOf(use: Fp8Use): "bf16" | "f32" {
+  return use === "weightGradient" ? "f32" : "bf16";
+}
+
+type Problem = ArgumentsOf<typeof gemmSignature>;
+
+function problemOf(cuda: CudaDevice, use: Fp8Use, product: Fp8Product): Problem {
+  const { y, a, b, scaleA, scaleB, M, N, K, stepA = K, stepB = K, stepY = N } = product;
+  return [
+    operandMap(cuda, a, "u8", M, K, stepA, true), operandMap(cuda, b, "u8", N, K, stepB, true), resultMap(cuda, y, resultOf(use), M, N, stepY),
+    scaleA, scaleB, M, N, K,
+  ];
+}
+
+/** A product without tiles, whose maps nothing reads. */
+function emptyLike([a, b, y]: Problem): Problem {
+  return [a, b, y, 0, 0, 0, 0, 0];
 }
 
 function multiplyPortable(cuda: CudaDevice, use: Fp8Use, product: Fp8Product, residual: Handle): void {
-  const { y, a, b, scaleA, scaleB, M, N, K } = product;
+  const { y, a, b, scaleA, scaleB, M, N, K, stepA = K, stepB = K, stepY = N } = product;
   const shape = { grid: [Math.ceil(M / 128) * Math.ceil(N / 64)], block: 256, shared: PORTABLE_SHARED_BYTES } as const;
   const kernel = everywhere[use === "forward" ? "e4m3" : "e5m2"];
-  cuda.launch(kernel, shape, y, a, b, residual, scaleA, scaleB, 0, 0, 0, M, N, K, K, K, N, 1, Number(use === "weightGradient"), 1);
+  cuda.launch(kernel, shape, y, a, b, residual, scaleA, scaleB, 0, 0, 0, M, N, K, stepA, stepB, stepY, 1, Number(resultOf(use) === "f32"), 1);
 }

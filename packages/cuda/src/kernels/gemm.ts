@@ -17,18 +17,24 @@ const LEAST_PAIRS = 33;
 const SHARED_BYTES = 230_400;
 const RESIDUAL_SHARED_BYTES = 214_016;
 
-function pairsOf(M: number, N: number): number {
-  return Math.ceil(M / PAIR) * Math.ceil(N / PAIR);
+/** Rows and columns of a result. */
+interface Size {
+  readonly M: number;
+  readonly N: number;
 }
 
-/** Whether the kernels serve on this GPU, and a product `[M, N]` is large enough for them. */
-export function isForGemm(cuda: CudaDevice, M: number, N: number): boolean {
-  return cuda.chip.capability === 90 && pairsOf(M, N) >= LEAST_PAIRS;
+function pairsOf(products: readonly Size[]): number {
+  return products.reduce((sum, { M, N }) => sum + Math.ceil(M / PAIR) * Math.ceil(N / PAIR), 0);
 }
 
-/** Launch of a product `[M, N]`: blocks stay and take pair after pair. */
-export function gemmShape(cuda: CudaDevice, M: number, N: number, hasResidual: boolean): LaunchShape {
-  const grid = [2 * Math.min(Math.floor(cuda.chip.multiprocessors / 2), pairsOf(M, N))] as const;
+/** Whether the kernels serve on this GPU, and the products of a launch are large enough for them, together. */
+export function isForGemm(cuda: CudaDevice, ...products: readonly Size[]): boolean {
+  return cuda.chip.capability === 90 && pairsOf(products) >= LEAST_PAIRS;
+}
+
+/** Launch of products: blocks stay and take pair after pair. */
+export function gemmShape(cuda: CudaDevice, hasResidual: boolean, ...products: readonly Size[]): LaunchShape {
+  const grid = [2 * Math.min(Math.floor(cuda.chip.multiprocessors / 2), pairsOf(products))] as const;
   return { grid, block: 384, shared: hasResidual ? RESIDUAL_SHARED_BYTES : SHARED_BYTES };
 }
 
@@ -39,7 +45,7 @@ export function operandMap(cuda: CudaDevice, base: Handle, dtype: "bf16" | "u8",
   return cuda.maps.of({ base, dtype, sizes: alongK ? [K, outside] : [outside, K], strides: [step * bytes], box: alongK ? [128 / bytes, 128] : [64, 64] });
 }
 
-/** A result or residual, dense `[M, N]`. */
-export function resultMap(cuda: CudaDevice, base: Handle, dtype: "bf16" | "f32", M: number, N: number): TensorMap {
-  return cuda.maps.of({ base, dtype, sizes: [N, M], strides: [N * bytesPerElement[dtype]], box: [dtype === "f32" ? 32 : 64, 64] });
+/** A result or residual `[M, N]`.  @param step elements from one row to the next */
+export function resultMap(cuda: CudaDevice, base: Handle, dtype: "bf16" | "f32", M: number, N: number, step: number): TensorMap {
+  return cuda.maps.of({ base, dtype, sizes: [N, M], strides: [step * bytesPerElement[dtype]], box: [dtype === "f32" ? 32 : 64, 64] });
 }
