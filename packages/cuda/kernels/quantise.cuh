@@ -31,27 +31,37 @@ template <Fp8 F> DEVICE uint2 cast(const float (&v)[8], float scale) {
     out.y = cast_pair<F>(v[4] * scale, v[5] * scale) | cast_pair<F>(v[6] * scale, v[7] * scale) << 16;
     return out;
 }
+/// y = x · rstd · w, what a norm gives whose rstd is known: in f32, the same bits wherever it is computed.
+DEVICE void normalise(float (&x)[8], float rstd, const float (&w)[8]) {
+    #pragma unroll
+    for (int i = 0; i < 8; i++) x[i] = x[i] * rstd * w[i];
+}
+
+// ---- The largest magnitude, NaN where there is one
+
 DEVICE float largest(float top, const float (&v)[8]) {
     #pragma unroll
-    for (int i = 0; i < 8; i++) top = fmaxf(top, fabsf(v[i]));
+    for (int i = 0; i < 8; i++) top = max_or_nan(top, fabsf(v[i]));
     return top;
 }
-
-// ---- The largest magnitude
-
 DEVICE float warp_max(float x) {
     #pragma unroll
-    for (int m = 16; m; m /= 2) x = fmaxf(x, __shfl_xor_sync(~0u, x, m));
+    for (int m = 16; m; m /= 2) x = max_or_nan(x, __shfl_xor_sync(~0u, x, m));
     return x;
 }
-DEVICE float warp_sum(float x) {
-    #pragma unroll
-    for (int m = 16; m; m /= 2) x += __shfl_xor_sync(~0u, x, m);
-    return x;
+/// What `*amax` is when a block begins, for its first thread.
+DEVICE unsigned peek(const unsigned* amax) { return amax && threadIdx.x == 0 ? *reinterpret_cast<const volatile unsigned*>(amax) : 0; }
+/// The largest magnitude of a block of THREADS joins the tensor's, once all threads have come here. Most blocks have found it high
+/// enough already, which saves their atomic; what they found may be old.
+/// @param warps [THREADS / 32] in shared memory
+template <int THREADS> DEVICE void raise(unsigned* amax, unsigned found, float top, float* warps) {
+    top = warp_max(top);
+    if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = top;
+    __syncthreads();
+    if (!amax || threadIdx.x >= 32) return;
+    top = warp_max(threadIdx.x < THREADS / 32 ? warps[threadIdx.x] : 0.f);
+    if (threadIdx.x == 0 && __float_as_uint(top) > found) atomicMax(amax, __float_as_uint(top));
 }
-/// Raises `*amax`. Most blocks find it high enough already, which saves their atomic; what they found may be old.
-DEVICE void raise(unsigned* amax, float top, unsigned found) { if (__float_as_uint(top) > found) atomicMax(amax, __float_as_uint(top)); }
-DEVICE unsigned peek(const unsigned* amax) { return *reinterpret_cast<const volatile unsigned*>(amax); }
 
 // ---- Transposition
 
@@ -66,7 +76,7 @@ DEVICE void transpose4(uint32_t& a, uint32_t& b, uint32_t& c, uint32_t& d) {
 /// global memory are whole lines, and the swizzle spreads its words over all 32 banks.
 struct Columns {
     uint8_t* lines;
-    static constexpr int ROWS = 128, GROUPS = ROWS / 4;
+    static constexpr int ROWS = 128, BYTES = 128 * ROWS;
     /// Where 4 rows of a column lie: 16-byte pieces by the chunk's low bits, pairs of words by its fourth.
     static DEVICE int place(int group, int chunk) { return (((group / 4) ^ (chunk & 7)) * 4 + ((group & 3) ^ (chunk >> 2 & 2))) * 4; }
     DEVICE void put(int group, int chunk, const uint2 (&rows)[4]) const {
@@ -82,10 +92,10 @@ struct Columns {
         const uint4 v = *reinterpret_cast<const uint4*>(lines + column * ROWS + (piece ^ (chunk & 7)) * 16);
         return chunk & 8 ? make_uint4(v.z, v.w, v.x, v.y) : v;
     }
-    /// Writes `count` columns to the transposed copy, whose line `column0` is the tile's first; 8 threads a line.
-    template <int THREADS, int COUNT> DEVICE void write(uint8_t* t, size_t stride, int row0, int column0, int rows, int columns) const {
+    /// Writes the tile to the transposed copy, whose line `column0` is its first; 8 threads a line.
+    template <int THREADS> DEVICE void write(uint8_t* t, size_t stride, int row0, int column0, int rows, int columns) const {
         #pragma unroll
-        for (int i = 0; i < COUNT * 8 / THREADS; i++) {
+        for (int i = 0; i < 128 * 8 / THREADS; i++) {
             const int at = i * THREADS + threadIdx.x, column = at / 8, piece = at % 8;
             if (column0 + column < columns && row0 + piece * 16 < rows)
                 *reinterpret_cast<uint4*>(t + (column0 + column) * stride + row0 + piece * 16) = get(column, piece);
@@ -93,28 +103,14 @@ struct Columns {
     }
 };
 
-/// First row and column of a tile: bands of BAND rows of tiles, down first, so that neighbours in time are neighbours in the
-/// row-major and in the transposed matrix. Past the last tile the row is past the matrix.
-template <int BAND> struct TilePlace {
+/// First row and column of a block's tile: bands of four rows of tiles, down first, so that neighbours in time are neighbours in the
+/// row-major and in the transposed matrix.
+struct TilePlace {
     int row, column;
-    DEVICE TilePlace(int rows, int columns, int index) {
-        const int down = (rows + 127) / 128, across = (columns + 127) / 128;
-        if (index >= down * across) { row = rows; column = 0; return; }
+    static constexpr int BAND = 4;
+    DEVICE TilePlace(int rows, int columns) {
+        const int down = (rows + 127) / 128, across = (columns + 127) / 128, index = blockIdx.x;
         const int band = index / (BAND * across), in = index % (BAND * across), height = min(BAND, down - band * BAND);
         row = (band * BAND + in % height) * 128; column = in / height * 128;
     }
 };
-
-/// The end of a tile's block: every thread has put its part, `write` writes the tile, and the block's largest magnitude
-/// joins the tensor's. `warps` [THREADS / 32] in shared memory.
-template <int THREADS, class F> DEVICE void finish_tile(float* warps, float top, unsigned* amax, F write) {
-    top = warp_max(top);
-    if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = top;
-    __syncthreads();
-    const unsigned found = amax && threadIdx.x == 0 ? peek(amax) : 0;
-    write();
-    if (amax && threadIdx.x < 32) {
-        top = warp_max(threadIdx.x < THREADS / 32 ? warps[threadIdx.x] : 0.f);
-        if (threadIdx.x == 0) raise(amax, top, found);
-    }
-}

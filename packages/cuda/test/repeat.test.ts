@@ -16,7 +16,7 @@ const danube: DecoderConfig = {
 };
 const files = [
   "attention-portable-decode", "attention-portable-forward", "cast", "elementwise", "embedding", "key-value-append", "matmul", "movement",
-  "norm", "norm-rows", "reduce", "rope-heads", "swiglu-elements",
+  "norm", "norm-rows", "reduce", "rope", "swiglu",
 ];
 
 function weightsOn(device: Device, config: DecoderConfig, dtype: DType): DecoderParameters {

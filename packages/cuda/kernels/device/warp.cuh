@@ -85,4 +85,6 @@ DEVICE uint32_t pack_bf16(float low, float high) {
 DEVICE uint32_t pack_f16(float low, float high) {
     __half2 pair = __floats2half2_rn(low, high); return *reinterpret_cast<uint32_t*>(&pair);
 }
+/// The larger of two, or NaN where one is.
+DEVICE float max_or_nan(float x, float y) { float z; asm("max.NaN.f32 %0, %1, %2;" : "=f"(z) : "f"(x), "f"(y)); return z; }
 DEVICE float exp2_fast(float x) { float y; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }

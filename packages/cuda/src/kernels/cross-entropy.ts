@@ -7,10 +7,10 @@ import { multiply } from "./matmul.ts";
 import type { Product } from "./product.ts";
 
 const rowsOf = {
-  f32: defineKernel("cross-entropy-rows", "cross_entropy_rows_f32", "ppppfpii"),
-  bf16: defineKernel("cross-entropy-rows", "cross_entropy_rows_bf16", "ppppfpii"),
+  f32: defineKernel("cross-entropy", "cross_entropy_f32", "ppppfpii"),
+  bf16: defineKernel("cross-entropy", "cross_entropy_bf16", "ppppfpii"),
 };
-const sumOf = defineKernel("cross-entropy-rows", "cross_entropy_sum", "ppif");
+const sumOf = defineKernel("cross-entropy", "cross_entropy_sum", "ppif");
 
 /** Rows of one chunk: 256 MB of logits, which are enough rows of a large vocabulary to fill a GPU with products, and half of the
  *  rows at most, but no fewer than a tile of a product has; all chunks nearly alike. */

@@ -5,8 +5,8 @@ import { defineKernel } from "../kernel.ts";
 import { flat } from "./flat.ts";
 
 const quantise = {
-  f8e4m3: defineKernel("quantise", "quantise_e4m3", "pppppiii"),
-  f8e5m2: defineKernel("quantise", "quantise_e5m2", "pppppiii"),
+  f8e4m3: defineKernel("quantise", "quantise_e4m3", "pppppiiii"),
+  f8e5m2: defineKernel("quantise", "quantise_e5m2", "pppppiiii"),
 };
 const largest = defineKernel("fp8-scaling", "fp8_largest", "ppl");
 const calibrate = defineKernel("fp8-scaling", "fp8_calibrate", "pf");
@@ -52,7 +52,7 @@ export function withFp8(
       const copies = [wanted.rowwise ? rowwise : 0, wanted.transposed ? transposed : 0] as const;
       const shape = { grid: [Math.ceil(rows / TILE) * Math.ceil(columns / TILE)], block: 512, shared: sharedBytes } as const;
       const amax = noted + fp8Columns.amax * bytesPerElement.f32;
-      cuda.launch(quantise[fp8Types[row].dtype], shape, x, ...copies, amax, factor, rows, columns, stride);
+      cuda.launch(quantise[fp8Types[row].dtype], shape, x, ...copies, amax, factor, rows, columns, columns, stride);
       f({
         rowwise: wanted.rowwise ? rowwise : null, transposed: wanted.transposed ? transposed : null, stride,
         inverse: factor + fp8Columns.inverse * bytesPerElement.f32,

@@ -5,8 +5,8 @@ import { defineKernel } from "../kernel.ts";
 import { fusedType, type FusedDType } from "./flat.ts";
 
 // bf16 rows of a multiple of 8 channels stay in registers, up to 2560 and up to 8192 of them; any others are read twice.
-const forwardNarrow = defineKernel("norm", "rms_norm_forward", "pppppppppiif");
-const forwardWide = defineKernel("norm", "rms_norm_forward_wide", "pppppppppiif");
+const forwardNarrow = defineKernel("norm", "rms_norm_forward", "pppppppiif");
+const forwardWide = defineKernel("norm", "rms_norm_forward_wide", "pppppppiif");
 const forwardRows = {
   f32: defineKernel("norm-rows", "norm_rows_f32", "ppppif"),
   bf16: defineKernel("norm-rows", "norm_rows_bf16", "ppppif"),
@@ -35,8 +35,8 @@ export const rmsNorm: KernelOf<typeof rmsNormOp> = ([y, inverseRms], [x, weight]
     cuda.launch(forwardRows[dtype], { grid: [rows], block: 128 }, y.handle, inverseRms.handle, x.handle, weight.handle, C, eps);
     return;
   }
-  const [kernel, block, shared] = width === "narrow" ? [forwardNarrow, 64, 8] as const : [forwardWide, 256, 32] as const;
-  cuda.launch(kernel, { grid: [rows], block, shared }, x.handle, 0, weight.handle, 0, inverseRms.handle, y.handle, 0, 0, 0, rows, C, eps);
+  const [kernel, block] = width === "narrow" ? [forwardNarrow, 64] as const : [forwardWide, 256] as const;
+  cuda.launch(kernel, { grid: [rows], block }, x.handle, weight.handle, inverseRms.handle, y.handle, 0, 0, 0, rows, C, eps);
 };
 
 export const rmsNormGrad: KernelOf<typeof rmsNormGradOp> = ([dx, dWeight], [g, x, weight, inverseRms]) => {
@@ -49,9 +49,9 @@ export const rmsNormGrad: KernelOf<typeof rmsNormGradOp> = ([dx, dWeight], [g, x
       const { handle } = dx;
       cuda.launch(backwardRows[dtype], { grid: [parts], block: 256 }, handle, partial, g.handle, x.handle, weight.handle, inverseRms.handle, rows, C);
     } else {
-      const [kernel, block, shared] = width === "narrow" ? [backwardNarrow, 320, 80] as const : [backwardWide, 512, 128] as const;
-      cuda.launch(kernel, { grid: [parts], block, shared }, g.handle, x.handle, weight.handle, inverseRms.handle, 0, dx.handle, partial, rows, C);
+      const [kernel, block] = width === "narrow" ? [backwardNarrow, 320] as const : [backwardWide, 512] as const;
+      cuda.launch(kernel, { grid: [parts], block }, g.handle, x.handle, weight.handle, inverseRms.handle, 0, dx.handle, partial, rows, C);
     }
-    cuda.launch(weightGradient, { grid: [Math.ceil(C / 32)], block: 512, shared: 2048 }, partial, dWeight.handle, parts, C, 0);
+    cuda.launch(weightGradient, { grid: [Math.ceil(C / 32)], block: 512 }, partial, dWeight.handle, parts, C, 0);
   });
 };

@@ -6,8 +6,8 @@ import { defineKernel } from "../kernel.ts";
 import { fusedType } from "./flat.ts";
 
 const kernels = {
-  f32: defineKernel("rope-heads", "rope_heads_f32", "pppppiiiii"),
-  bf16: defineKernel("rope-heads", "rope_heads_bf16", "pppppiiiii"),
+  f32: defineKernel("rope", "rope_f32", "pppppiiiii"),
+  bf16: defineKernel("rope", "rope_bf16", "pppppiiiii"),
 };
 
 export const rope: KernelOf<typeof ropeOp> = ([y], [x, table, positions], { inverse }) => {

@@ -5,12 +5,12 @@ import { defineKernel } from "../kernel.ts";
 import { flat, fusedType } from "./flat.ts";
 
 const forward = {
-  f32: defineKernel("swiglu-elements", "swiglu_f32", "pppl"),
-  bf16: defineKernel("swiglu-elements", "swiglu_bf16", "pppl"),
+  f32: defineKernel("swiglu", "swiglu_f32", "pppl"),
+  bf16: defineKernel("swiglu", "swiglu_bf16", "pppl"),
 };
 const backward = {
-  f32: defineKernel("swiglu-elements", "swiglu_gradient_f32", "pppppl"),
-  bf16: defineKernel("swiglu-elements", "swiglu_gradient_bf16", "pppppl"),
+  f32: defineKernel("swiglu", "swiglu_gradient_f32", "pppppl"),
+  bf16: defineKernel("swiglu", "swiglu_gradient_bf16", "pppppl"),
 };
 
 export const swiglu: KernelOf<typeof swigluOp> = ([y], [gate, up]) => {

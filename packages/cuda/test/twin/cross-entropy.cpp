@@ -1,44 +1,40 @@
-// Cross-entropy on the CPU twin against plain loops in f64.
+// Cross-entropy over f32 logits of any number on the CPU twin, against plain loops in f64.
 #include "../../kernels/cross-entropy.cu"
 
-#include <random>
+#include "plain.h"
 
-static std::mt19937 rng(1);
-static int failures = 0;
-using H = __nv_bfloat16;
-
-template <class F> void check(const char* name, int threads, int rows, int V, float spread, F kernel) {
-    std::normal_distribution<float> draw; std::vector<H> x((size_t)rows * V); for (auto& v : x) v = H(draw(rng) * spread);
-    std::vector<int> targets(rows); for (auto& t : targets) t = rng() % V;
-    targets[0] = V - 1; if (rows > 2) targets[1] = -100; if (rows > 3) targets[2] = V;
-    if (rows > 4) for (int c = 0; c < V; c++) x[(size_t)4 * V + c] = H(c % 7 ? -INFINITY : 60.f + c % 3);
-    if (rows > 4) targets[4] = 0;
-    const std::vector<H> old = x; std::vector<float> losses(rows, NAN); int fault[4] = {}; const float scale = 0.37f; float total = NAN;
-    twin::launch({rows}, threads, 1, 128 + 2 * V, [&] { kernel(x.data(), losses.data(), targets.data(), &scale, fault, V); });
-    twin::launch({1}, 1024, 1, 0, [&] { loss_total(&total, losses.data(), rows, &scale); });
-    double worst_loss = 0, worst = 0, all = 0;
+template <class T> void check(int rows, int V, float spread, bool gradient, bool with_factors) {
+    auto logits = normal<float>((size_t)rows * V, spread); const auto factors = normal<float>(rows); std::vector<int> targets(rows);
+    for (int& t : targets) t = random_bits() % V;
+    targets[0] = V - 1; if (rows > 1) targets[1] = -100; if (rows > 2) targets[2] = V; if (rows > 3) logits[(size_t)3 * V + (targets[3] + V / 2) % V] = -INFINITY;
+    if (rows > 4) for (int c = 0; c < V; c++) logits[(size_t)4 * V + c] += 1e6f;
+    const auto before = logits; Poisoned<float> losses(rows); int fault[4] = {}; const float scale = 0.37f;
+    constexpr auto* kernel = sizeof(T) == 4 ? cross_entropy_f32 : cross_entropy_bf16;
+    twin::launch({rows, 1, 1}, 512, 1, 0, [&] { kernel(logits.data(), losses.data(), targets.data(), with_factors ? factors.data() : nullptr, scale, fault, V, gradient); });
+    std::vector<double> top(rows), sum(rows), want(rows); double all = 0;
     for (int r = 0; r < rows; r++) {
-        const bool in = targets[r] >= 0 && targets[r] < V; const H* o = &old[(size_t)r * V]; const H* got = (const H*)&x[(size_t)r * V];
-        double top = -1e300, sum = 0; for (int c = 0; c < V; c++) top = max(top, (double)float(o[c]));
-        for (int c = 0; c < V; c++) sum += exp(float(o[c]) - top);
-        const double loss = in ? top + log(sum) - float(o[targets[r]]) : 0; all += loss;
-        worst_loss = isnan(losses[r]) ? INFINITY : max(worst_loss, fabs(losses[r] - loss));
-        for (int c = 0; c < V; c++) {
-            const double want = in ? (exp(float(o[c]) - top) / sum - (c == targets[r])) * scale : 0, e = fabs(float(got[c]) - want) / (fabs(want) + 1e-12);
-            worst = isnan(float(got[c])) ? INFINITY : max(worst, e);
-        }
+        const float* x = &before[(size_t)r * V]; top[r] = *std::max_element(x, x + V);
+        for (int c = 0; c < V; c++) sum[r] += exp(x[c] - top[r]);
+        want[r] = targets[r] >= 0 && targets[r] < V ? log(sum[r]) + (top[r] - x[targets[r]]) : 0; all += want[r];
     }
-    // A gradient is off by half a bf16 step at most, and a little of the f32 exponent.
-    const bool ok = worst < 0.0042 && worst_loss < 2e-5 && fabs(total - all * scale) < 1e-5 * max(1.0, fabs(all)) && fault[1] == (rows > 3 ? V : 0);
-    if (!ok) failures++;
-    printf("%-22s rows %d V %d spread %g  loss %.1e gradient %.1e total %.1e  %s\n", name, rows, V, spread, worst_loss, worst, fabs(total - all * scale), ok ? "ok" : "WRONG");
+    long wrong = losses.wrong([&](size_t i) { return want[i]; }, 1e-6, 2e-6);
+    for (int r = 0; r < rows; r++) for (int c = 0; c < V; c++) {
+        const size_t i = (size_t)r * V + c; const bool has = targets[r] >= 0 && targets[r] < V;
+        if (!gradient) { wrong += memcmp(&logits[i], &before[i], 4) != 0; continue; }
+        const double d = has ? (exp(before[i] - top[r]) / sum[r] - (c == targets[r])) * scale * (with_factors ? factors[r] : 1) : 0;
+        const double got = float(reinterpret_cast<const T*>(&logits[(size_t)r * V])[c]);
+        wrong += !(fabs(got - d) <= fabs(d) * (sizeof(T) == 4 ? 2e-6 : 1. / 256 * 1.002) + 2e-7);
+    }
+    float total = NAN;
+    twin::launch({1, 1, 1}, 1024, 1, 0, [&] { cross_entropy_sum(&total, losses.data(), rows, scale); });
+    wrong += !(fabs(total - all * scale) <= 1e-6 * fabs(all));
+    wrong += rows > 2 ? fault[0] == 0 || fault[1] != V || fault[2] != V : fault[0] != 0;
+    say(sized("cross_entropy", type_name<T>(), {rows, V, gradient, with_factors}), wrong);
 }
+
 int main() {
-    using namespace cross_entropy;
-    check("shared 512 x 4", 512, 6, 32000, 3, [](auto... a) { row_in_shared<512, 4>(a...); });
-    check("shared 128 x 8", 128, 5, 1032, 10, [](auto... a) { row_in_shared<128, 8>(a...); });
-    check("shared 256 x 4", 256, 5, 24, 1, [](auto... a) { row_in_shared<256, 4>(a...); });
-    check("two passes", 1024, 5, 33000, 3, [](auto... a) { row_in_two_passes<1024>(a...); });
-    check("two passes", 256, 6, 24, 3, [](auto... a) { row_in_two_passes<256>(a...); });
+    for (const auto [rows, V] : {std::pair(6, 1000), std::pair(7, 4099), std::pair(2, 1), std::pair(5, 3), std::pair(1, 8192)}) {
+        check<float>(rows, V, 3, true, rows % 2); check<Bf16>(rows, V, 3, true, rows % 2 == 0); check<Bf16>(rows, V, 20, false, true);
+    }
     return failures;
 }

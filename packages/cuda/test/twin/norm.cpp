@@ -1,78 +1,93 @@
 // The RMSNorm kernels on the CPU twin, against plain loops.
 #include "../../kernels/norm.cu"
+#include "../../kernels/quantise.cu"
 
 #include "fp8.h"
 
 constexpr float EPS = 1e-5f;
-struct Want { std::vector<Bf16> sum; std::vector<double> rstd, y; };
-Want forward(const std::vector<Bf16>& x, const std::vector<Bf16>* branch, const std::vector<Bf16>& w, int tokens, int C) {
-    Want o{x, std::vector<double>(tokens), std::vector<double>(x.size())};
-    for (int r = 0; r < tokens; r++) {
+struct Want { std::vector<double> rstd, y; };
+Want normalised(const std::vector<Bf16>& x, const std::vector<Bf16>& w, int rows, int C) {
+    Want o{std::vector<double>(rows), std::vector<double>(x.size())};
+    for (int r = 0; r < rows; r++) {
         double squares = 0;
-        for (size_t i = (size_t)r * C; i < (size_t)(r + 1) * C; i++) { if (branch) o.sum[i] = __float2bfloat16(value(x[i]) + value((*branch)[i])); squares += value(o.sum[i]) * value(o.sum[i]); }
+        for (size_t i = (size_t)r * C; i < (size_t)(r + 1) * C; i++) squares += value(x[i]) * value(x[i]);
         o.rstd[r] = 1 / sqrt(squares / C + EPS);
-        for (int c = 0; c < C; c++) o.y[(size_t)r * C + c] = value(o.sum[(size_t)r * C + c]) * o.rstd[r] * value(w[c]);
+        for (int c = 0; c < C; c++) o.y[(size_t)r * C + c] = value(x[(size_t)r * C + c]) * o.rstd[r] * value(w[c]);
     }
     return o;
 }
-template <class L> void forward_case(const std::string& name, int tokens, int C, bool with_branch, bool y, bool q, bool t, L launch) {
-    const auto x = normal_bf16((size_t)tokens * C, 3), branch = normal_bf16((size_t)tokens * C), w = normal_bf16(C);
-    const Want want = forward(x, with_branch ? &branch : nullptr, w, tokens, C);
-    std::vector<Bf16> sum((size_t)tokens * C + 8, __float2bfloat16(NAN)); std::vector<float> rstd(tokens + 1, NAN);
-    Results<Fp8::e4m3> r(tokens, C, 40, y, q, t); std::string text;
-    launch(x.data(), with_branch ? branch.data() : nullptr, w.data(), sum.data(), rstd.data(), r);
-    long wrong = r.wrong(want.y, 2e-6, text);
-    for (int i = 0; i < tokens; i++) wrong += !(fabs(rstd[i] / want.rstd[i] - 1) < 1e-6);
-    wrong += !isnan(rstd[tokens]);
-    for (size_t i = 0; i < sum.size(); i++) wrong += with_branch && i < want.sum.size() ? memcmp(&sum[i], &want.sum[i], 2) != 0 : !isnan(value(sum[i]));
-    say(name + " " + std::to_string(tokens) + " x " + std::to_string(C) + (with_branch ? " + branch" : "") + (y ? " bf16" : "") + (q ? " q" : "") + (t ? " t" : ""), wrong, text);
+/// n numbers that are not, and eight more that must stay so.
+template <class T> std::vector<T> poisoned(size_t n) { return std::vector<T>(n + 8, T(NAN)); }
+template <class T> long outside(const std::vector<T>& v) { long bad = 0; for (size_t i = v.size() - 8; i < v.size(); i++) bad += !std::isnan(float(v[i])); return bad; }
+template <class T> bool same_bits(const std::vector<T>& a, const std::vector<T>& b) { return memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0; }
+
+void forward_case(int rows, int C, bool wide, bool with_y, bool with_q, bool with_amax, bool has_nan = false) {
+    auto x = normal_bf16((size_t)rows * C, 3); const auto w = normal_bf16(C);
+    if (has_nan) x[(size_t)rows / 2 * C + C / 2] = __float2bfloat16(NAN);
+    const Want want = normalised(x, w, rows, C); std::string text;
+    auto y = poisoned<Bf16>((size_t)rows * C), y_again = y; auto rstd = poisoned<float>(rows), rstd_again = rstd;
+    Results<Fp8::e4m3> r(rows, C, 40, with_q, false, with_amax), r_again = r;
+    const auto run = [&](auto& y, auto& rstd, auto& r) {
+        twin::launch({rows, 1, 1}, wide ? 256 : 64, 1, 0, [&] {
+            (wide ? rms_norm_forward_wide : rms_norm_forward)(x.data(), w.data(), rstd.data(), with_y ? y.data() : nullptr, r.rowwise(), r.top(), with_q ? &r.scale : nullptr, rows, C, EPS); });
+    };
+    run(y, rstd, r); run(y_again, rstd_again, r_again);
+    long wrong = r.wrong(want.y, 2e-6, text) + !(r == r_again) + !same_bits(y, y_again) + !same_bits(rstd, rstd_again) + outside(y) + outside(rstd);
+    for (int i = 0; i < rows; i++) wrong += std::isnan(want.rstd[i]) ? !std::isnan(rstd[i]) : !(fabs(rstd[i] / want.rstd[i] - 1) < 1e-6);
+    for (size_t i = 0; i < want.y.size(); i++) {
+        const double got = value(y[i]), o = want.y[i];
+        wrong += !with_y || std::isnan(o) ? !std::isnan(got) : !(fabs(got - o) <= fabs(o) * (1. / 256 + 2e-6));
+    }
+    if (with_q) {       // what the backward pass casts again are the same numbers
+        Results<Fp8::e4m3> again(rows, C, 40, true, false);
+        twin::launch({tiles(rows) * tiles(C), 1, 1}, QUANTISE_THREADS, 1, QUANTISE_SHARED, [&] { quantise_normed_e4m3(x.data(), rstd.data(), w.data(), again.rowwise(), nullptr, again.top(), &again.scale, rows, C, C, 0); });
+        wrong += again.q != r.q || (with_amax && again.amax != r.amax);
+    }
+    say(std::string("rms_norm_forward") + (wide ? "_wide " : " ") + std::to_string(rows) + " x " + std::to_string(C) + (with_y ? " bf16" : "") + r.wanted() + (has_nan ? ", a NaN" : ""), wrong, text);
 }
-enum Form { ROWS, WIDE, TRANSPOSED };
-void backward_case(int tokens, int C, int parts, bool with_residual, Form form) {
-    
-    Results<Fp8::e5m2> fp8(tokens, C, 1000, false, true, true); std::vector<double> want_d((size_t)tokens * C);
-    const auto x = normal_bf16((size_t)tokens * C, 3), d_y = normal_bf16((size_t)tokens * C), residual = normal_bf16((size_t)tokens * C), w = normal_bf16(C);
-    const Want want = forward(x, nullptr, w, tokens, C); std::vector<float> rstd(want.rstd.begin(), want.rstd.end());
-    std::vector<Bf16> d_x((size_t)tokens * C + 8, __float2bfloat16(NAN)); std::vector<float> partial((size_t)parts * C + 4, NAN), d_w(C + 1, NAN), d_w_before(C);
-    for (float& v : d_w_before) v = std::normal_distribution<float>()(random_bits);
-    if (form == TRANSPOSED) twin::launch({parts, 1, 1}, 960, 1, 64 * ((C + 127) & ~127) + 8 * C + 512, [&] {
-        rms_norm_backward_transposed(d_y.data(), x.data(), w.data(), rstd.data(), with_residual ? residual.data() : nullptr, d_x.data(), partial.data(), fp8.q.data(), fp8.t.data(), &fp8.amax, &fp8.scale, tokens, C, fp8.stride); });
-    else twin::launch({parts, 1, 1}, form == WIDE ? 512 : 320, 1, 128, [&] { (form == WIDE ? rms_norm_backward_wide : rms_norm_backward)(d_y.data(), x.data(), w.data(), rstd.data(), with_residual ? residual.data() : nullptr, d_x.data(), partial.data(), tokens, C); });
-    long wrong = !isnan(partial[(size_t)parts * C]); double error_x = 0, error_w = 0, size_w = 0; std::vector<double> gradient(C);
-    for (int r = 0; r < tokens; r++) {
-        double mean = 0; const size_t base = (size_t)r * C;
-        for (int c = 0; c < C; c++) mean += value(x[base + c]) * value(w[c]) * value(d_y[base + c]) / C;
+
+/// `over`: where dx is written, over what it is computed from.
+enum Over { nothing, d_y, d_residual };
+void backward_case(int rows, int C, int parts, bool wide, bool with_residual, Over over = nothing) {
+    const auto x = normal_bf16((size_t)rows * C, 3), g = normal_bf16((size_t)rows * C), residual = normal_bf16((size_t)rows * C), w = normal_bf16(C);
+    const Want want = normalised(x, w, rows, C); const std::vector<float> rstd(want.rstd.begin(), want.rstd.end()); std::vector<float> before(C);
+    for (float& v : before) v = std::normal_distribution<float>()(random_bits);
+    struct Outcome { std::vector<Bf16> d_x; std::vector<float> partial, d_w[2]; };
+    const auto run = [&] {
+        Outcome o{poisoned<Bf16>((size_t)rows * C), poisoned<float>((size_t)parts * C), {poisoned<float>(C), poisoned<float>(C)}};
+        if (over) std::copy_n((over == d_y ? g : residual).begin(), (size_t)rows * C, o.d_x.begin());
+        std::copy(before.begin(), before.end(), o.d_w[1].begin());
+        twin::launch({parts, 1, 1}, wide ? 512 : 320, 1, 0, [&] {
+            (wide ? rms_norm_backward_wide : rms_norm_backward)(over == d_y ? o.d_x.data() : g.data(), x.data(), w.data(), rstd.data(), !with_residual ? nullptr : over == d_residual ? o.d_x.data() : residual.data(),
+                o.d_x.data(), o.partial.data(), rows, C); });
+        for (int k = 0; k < 2; k++) twin::launch({(C + 31) / 32, 1, 1}, 512, 1, 0, [&] { rms_norm_weight_gradient(o.partial.data(), o.d_w[k].data(), parts, C, k); });
+        return o;
+    };
+    const Outcome o = run(), again = run();
+    long wrong = outside(o.d_x) + outside(o.partial) + outside(o.d_w[0]) + outside(o.d_w[1]) + !same_bits(o.d_x, again.d_x) + !same_bits(o.d_w[0], again.d_w[0]);
+    double error_x = 0, error_w = 0, size_w = 0; std::vector<double> gradient(C);
+    for (int r = 0; r < rows; r++) {
+        double mean = 0; const size_t base = (size_t)r * C; const double s = want.rstd[r];
+        for (int c = 0; c < C; c++) mean += value(x[base + c]) * value(w[c]) * value(g[base + c]) / C;
         for (int c = 0; c < C; c++) {
-            const double s = want.rstd[r], d = s * (value(w[c]) * value(d_y[base + c]) - value(x[base + c]) * s * s * mean) + (with_residual ? value(residual[base + c]) : 0);
-            want_d[base + c] = d;
-            wrong += !(fabs(value(d_x[base + c]) - d) <= fabs(d) / 256 * 1.001 + 2e-6); error_x = std::max(error_x, fabs(value(d_x[base + c]) - d));
-            gradient[c] += value(d_y[base + c]) * value(x[base + c]) * s;
+            const double d = s * (value(w[c]) * value(g[base + c]) - value(x[base + c]) * s * s * mean) + (with_residual ? value(residual[base + c]) : 0), e = fabs(value(o.d_x[base + c]) - d);
+            wrong += !(e <= fabs(d) / 256 * 1.001 + 2e-6); error_x = std::max(error_x, e);
+            gradient[c] += value(g[base + c]) * value(x[base + c]) * s;
         }
     }
-    for (int k = 0; k < 2; k++) {
-        if (k) std::copy(d_w_before.begin(), d_w_before.end(), d_w.begin());
-        twin::launch({(C + 31) / 32, 1, 1}, 512, 1, 2048, [&] { rms_norm_weight_gradient(partial.data(), d_w.data(), parts, C, k); });
-        for (int c = 0; c < C; c++) { const double g = gradient[c] + (k ? d_w_before[c] : 0); error_w += (d_w[c] - g) * (d_w[c] - g); size_w += g * g; }
-        wrong += !isnan(d_w[C]);
-    }
-    for (int i = 0; i < 8; i++) wrong += !isnan(value(d_x[(size_t)tokens * C + i]));
+    for (int k = 0; k < 2; k++) for (int c = 0; c < C; c++) { const double d = gradient[c] + (k ? before[c] : 0); error_w += (o.d_w[k][c] - d) * (o.d_w[k][c] - d); size_w += d * d; }
     wrong += !(error_w < 1e-12 * size_w);
-    std::string casts; if (form == TRANSPOSED) wrong += fp8.wrong(want_d, 1e-5, casts, 2e-6);
     char text[80]; snprintf(text, sizeof text, "dx within %.1e, dw %.1e", error_x, sqrt(error_w / size_w));
-    say(std::string("rms_norm_backward") + (form == WIDE ? "_wide " : form == TRANSPOSED ? "_transposed " : " ") + std::to_string(tokens) + " x " + std::to_string(C) + " in " + std::to_string(parts) + (with_residual ? " + residual" : ""), wrong, text + (" " + casts));
+    say(std::string("rms_norm_backward") + (wide ? "_wide " : " ") + std::to_string(rows) + " x " + std::to_string(C) + " in " + std::to_string(parts) + (with_residual ? " + residual" : "") + (over ? " in place" : ""), wrong, text);
 }
 
 int main() {
-    for (const auto [tokens, C, branch, y, q] : {std::tuple(1, 8, true, true, true), std::tuple(5, 264, false, true, false), std::tuple(37, 2560, true, false, true)}) {
-        forward_case("rms_norm_forward", tokens, C, branch, y, q, false, [&, tokens = tokens, C = C](auto* x, auto* b, auto* w, auto* sum, float* rstd, auto& r) {
-            twin::launch({tokens, 1, 1}, 64, 1, 8, [&] { rms_norm_forward(x, b, w, sum, rstd, r.bf16(), r.rowwise(), &r.amax, &r.scale, tokens, C, EPS); }); });
-        forward_case("rms_norm_forward_wide", tokens, 3 * C, branch, y, q, false, [&, tokens = tokens, C = 3 * C](auto* x, auto* b, auto* w, auto* sum, float* rstd, auto& r) {
-            twin::launch({tokens, 1, 1}, 256, 1, 32, [&] { rms_norm_forward_wide(x, b, w, sum, rstd, r.bf16(), r.rowwise(), &r.amax, &r.scale, tokens, C, EPS); }); });
+    for (int wide = 0; wide < 2; wide++) {
+        const int times = wide ? 3 : 1;
+        forward_case(1, 8 * times, wide, true, true, true); forward_case(5, 264 * times, wide, true, false, false); forward_case(37, 2560 * times, wide, false, true, true);
+        forward_case(3, 136, wide, false, false, false); forward_case(3, 1032, wide, false, false, true); forward_case(4, 72, wide, true, true, true, true);
     }
-    for (const auto [tokens, C, branch, y] : {std::tuple(1, 8, true, true), std::tuple(150, 2560, true, false), std::tuple(257, 1032, false, true), std::tuple(64, 264, true, true)})
-        forward_case("rms_norm_transposed", tokens, C, branch, y, true, true, [&, tokens = tokens, C = C](auto* x, auto* b, auto* w, auto* sum, float* rstd, auto& r) {
-            twin::launch({2, 1, 1}, 960, 1, 64 * ((C + 127) & ~127) + 512, [&] { rms_norm_transposed(x, b, w, sum, rstd, r.bf16(), r.rowwise(), r.transposed(), &r.amax, &r.scale, tokens, C, r.stride, EPS); }); });
-    backward_case(1, 8, 1, true, ROWS); backward_case(37, 2560, 5, true, ROWS); backward_case(40, 264, 7, false, ROWS); backward_case(9, 3000, 4, true, WIDE);
-    backward_case(1, 8, 2, true, TRANSPOSED); backward_case(150, 2560, 2, true, TRANSPOSED); backward_case(64, 264, 1, false, TRANSPOSED); backward_case(257, 1032, 3, true, TRANSPOSED);
+    backward_case(1, 8, 1, false, true); backward_case(37, 2560, 5, false, true); backward_case(40, 264, 7, false, false); backward_case(9, 3000, 4, true, true);
+    backward_case(20, 1032, 3, false, true, d_y); backward_case(20, 520, 6, false, true, d_residual); backward_case(7, 8192, 2, true, false, d_y);
     return failures;
 }

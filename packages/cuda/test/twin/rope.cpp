@@ -1,46 +1,29 @@
-// The rotary embedding kernels on the CPU twin, against plain loops.
+// Rotary position embedding of heads in rows on the CPU twin, against plain loops.
 #include "../../kernels/rope.cu"
 
-#include "fp8.h"
+#include "plain.h"
 
-void check(int tokens, int heads, int kv_heads, float scale, bool bf16, bool with_q, bool with_t) {
-    constexpr int D = 80, POSITIONS = 1000; const int all = heads + 2 * kv_heads;
-    std::vector<float> table(POSITIONS * D); std::vector<int> positions(tokens);
-    for (int p = 0; p < POSITIONS; p++) for (int i = 0; i < D / 2; i++) { const float angle = p * powf(10000, -2.f * i / D); table[p * D + i] = cos((double)angle); table[p * D + 40 + i] = sin((double)angle); }
-    for (int& p : positions) p = random_bits() % POSITIONS;
-    const std::string name = std::to_string(tokens) + " tokens, " + std::to_string(heads) + " + 2 x " + std::to_string(kv_heads) + " heads" + (bf16 ? " bf16" : "") + (with_q ? " q" : "") + (with_t ? " t" : "");
-    const auto turn = [&](const auto& at, int token, int h, int i, double direction) {       // channel i of a head turned
-        if (h >= heads + kv_heads) return value(at(i));
-        const double c = table[positions[token] * D + i % 40], s = table[positions[token] * D + 40 + i % 40] * direction;
-        return i < 40 ? value(at(i)) * c - value(at(i + 40)) * s : value(at(i)) * c + value(at(i - 40)) * s;
-    };
-    const auto part = [&](auto& q, auto& k, auto& v, int h, int token) { return h < heads ? &q[((size_t)h * tokens + token) * D] : h < heads + kv_heads ? &k[((size_t)(h - heads) * tokens + token) * D] : &v[((size_t)(h - heads - kv_heads) * tokens + token) * D]; };
-    for (int pairs = 0; pairs < 2; pairs++) {
-        const auto qkv = normal_bf16((size_t)tokens * all * D); const size_t n = (size_t)tokens * D; long wrong = 0;
-        std::vector<Bf16> q(heads * n + 8, __float2bfloat16(NAN)), k(kv_heads * n + 8, q[0]), v(kv_heads * n + 8, q[0]);
-        twin::launch({(tokens + 31) / 32 * ((all + 7) / 8), 1, 1}, pairs ? 160 : 320, 1, 0, [&] { (pairs ? rope_forward_pairs<32, 8, 4> : rope_forward)(qkv.data(), positions.data(), table.data(), q.data(), k.data(), v.data(), tokens, heads, kv_heads); });
-        for (int r = 0; r < tokens; r++) for (int h = 0; h < all; h++) for (int i = 0; i < D; i++) {
-            const double want = turn([&](int j) { return qkv[((size_t)r * all + h) * D + j]; }, r, h, i, 1), got = value(part(q, k, v, h, r)[i]);
-            wrong += !(fabs(got - want) <= fabs(want) / 256 * 1.001 + 1e-6);
-        }
-        for (auto* x : {&q, &k, &v}) for (int i = 1; i <= 8; i++) wrong += !isnan(value((*x)[x->size() - i]));
-        say(std::string(pairs ? "rope_forward_pairs " : "rope_forward ") + name, wrong, std::to_string(wrong) + " differ");
-    }
-    const auto d_q = normal_bf16((size_t)heads * tokens * D), d_k = normal_bf16((size_t)kv_heads * tokens * D), d_v = normal_bf16((size_t)kv_heads * tokens * D);
-    std::vector<double> want((size_t)tokens * all * D); std::string text;
-    for (int r = 0; r < tokens; r++) for (int h = 0; h < all; h++) for (int i = 0; i < D; i++) want[((size_t)r * all + h) * D + i] = turn([&](int j) { return part(d_q, d_k, d_v, h, r)[j]; }, r, h, i, -1);
-    Results<Fp8::e5m2> result(tokens, all * D, scale, bf16, with_q, with_t);
-    twin::launch({tiles(tokens) * ((all + 3) / 4), 1, 1}, 320, 1, rope_backward_shared<4>(), [&] {
-        rope_backward(d_q.data(), d_k.data(), d_v.data(), positions.data(), table.data(), result.bf16(), result.rowwise(), result.transposed(), &result.amax, &result.scale, tokens, heads, kv_heads, result.stride); });
-    const long wrong = result.wrong(want, 1e-6, text, 1e-6);
-    say("rope_backward " + name, wrong, text);
+void turn(float* y, const float* x, const float* table, const int* positions, int* fault, int rows, int H, int D, int P, int inverse) { rope_f32(y, x, table, positions, fault, rows, H, D, P, inverse); }
+void turn(Bf16* y, const Bf16* x, const float* table, const int* positions, int* fault, int rows, int H, int D, int P, int inverse) { rope_bf16(y, x, table, positions, fault, rows, H, D, P, inverse); }
+
+template <class T> void check(int rows, int H, int D, int P, int inverse, int bad = -1) {
+    const auto x = normal<T>((size_t)rows * H * D); const auto table = normal<float>((size_t)P * D); std::vector<int> positions(rows);
+    for (int& p : positions) p = random_bits() % P;
+    if (bad >= 0) positions[rows / 2] = bad;
+    Poisoned<T> y(x.size()); int fault[4] = {};
+    twin::launch({(rows + 3) / 4, 1, 1}, 256, 1, 0, [&] { turn(y.data(), x.data(), table.data(), positions.data(), fault, rows, H, D, P, inverse); });
+    const long wrong = y.wrong([&](size_t i) {
+        const int row = i / (H * D), c = i % D, half = D / 2, other = c < half ? c + half : c - half;
+        if (positions[row] >= P) return (double)float(y.memory[i]);
+        const float* angles = &table[(size_t)positions[row] * D]; const double cosine = angles[c % half], sine = angles[half + c % half] * (inverse ? -1 : 1);
+        return float(x[i]) * cosine + float(x[i - c + other]) * sine * (c < half ? -1 : 1);
+    }, 1e-7, 1e-6);
+    const bool reported = bad >= 0 ? fault[0] != 0 && fault[1] == bad && fault[2] == P : fault[0] == 0;
+    say(sized("rope", type_name<T>(), {rows, H, D, P, inverse}), wrong + !reported);
 }
 
 int main() {
-    check(1, 1, 1, 1, true, true, true);
-    check(300, 4, 2, 30, true, true, true);
-    check(135, 3, 1, 1e4f, false, true, true);
-    check(64, 6, 2, 1, true, false, false);
-    check(129, 8, 2, 100, false, true, false);
+    for (int D : {2, 6, 40, 64, 80, 120}) { check<float>(7, 3, D, 11, D % 4 == 0); check<Bf16>(6, 5, D, 9, D % 4 != 0); }
+    check<float>(9, 2, 80, 4, 0, 4); check<Bf16>(9, 2, 6, 4, 0, 77);
     return failures;
 }
