@@ -1,4 +1,5 @@
 export { Decoder, type DecoderInput, type DecoderOptions } from "./decoder/decoder.ts";
+export { type BlockWeights, type DecoderWeights } from "./decoder/layers.ts";
 export {
   huggingFaceNames, initialize, linearLayers, mapParameters, parameterShapes,
   type BlockParameters, type DecoderParameters, type LinearLayer,
@@ -16,7 +17,7 @@ export {
   checkLora, defaultLora, initializeLora, LoraError, loraScale, loraTargets, mapLora,
   type LoraConfig, type LoraFactors, type LoraParameters, type LoraTarget,
 } from "./lora/lora.ts";
-export { createFp8Scalings, inFp8, updateFp8Scalings, type Fp8Scalings, type Fp8Weight } from "./fp8/fp8.ts";
+export { Fp8Weights, inFp8, type Fp8Block, type Fp8Matrices, type Fp8MatrixName, type Fp8Parameters } from "./fp8/fp8.ts";
 export { readAdapter, writeAdapter } from "./lora/adapter-folder.ts";
 export { mergeLora } from "./lora/merge.ts";
 export { loadParameters, parameterSources } from "./decoder/weights.ts";

@@ -5,7 +5,7 @@ import { Trainer } from "@danu/train";
 import { expect, test } from "vitest";
 
 import {
-  createFp8Scalings, Decoder, inFp8, initialize, preset, Random, updateFp8Scalings, type DecoderParameters,
+  Decoder, Fp8Weights, inFp8, initialize, preset, Random, type DecoderParameters,
 } from "../src/index.ts";
 
 interface Batch {
@@ -49,14 +49,14 @@ async function losses(dtype: "f32" | "bf16" | "fp8"): Promise<number[]> {
     [B, T],
     "i32",
   );
-  const scalings = createFp8Scalings(device, config, dtype === "fp8" ? [] : ["0", "1"]);
+  const fp8 = new Fp8Weights(device, config, dtype === "fp8" ? [] : ["0", "1"]);
   using trainer: Trainer<DecoderParameters, Batch> = new Trainer<DecoderParameters, Batch>({
     params: initialize(device, config, 3),
     computeDtype: dtype === "fp8" ? "bf16" : dtype,
-    extra: { tensors: scalings, afterStep: () => updateFp8Scalings(scalings) },
+    extra: fp8,
     tokens: () => B * T,
     loss: (params, { ids, targets }, scale) => (
-      decoder.loss(inFp8(params, scalings, trainer.optimizer.steps === 0), { ids, positions, documentStart: null }, targets, scale)
+      decoder.loss(inFp8(params, fp8, trainer.optimizer.steps === 0), { ids, positions, documentStart: null }, targets, scale)
     ),
   });
   const curve: number[] = [];
@@ -86,13 +86,14 @@ test.each([["bf16", 0.01], ["fp8", 0.02]] as const)(
   },
 );
 
-test("layers left out of fp8 have no scaling, and a name that is none is refused", () => {
+test("layers left out of fp8 have no matrix, and a name that is none is refused", () => {
   using device = cpuDevice({ threads: 1 });
-  const scalings = createFp8Scalings(device, config, ["0", "down", "1.gate"]);
-  expect(scalings.blocks.map((block) => Object.keys(block))).toEqual([[], ["query", "key", "value", "output", "up"]]);
-  disposeTree(scalings);
+  {
+    using weights = new Fp8Weights(device, config, ["0", "down", "1.gate"]);
+    expect(weights.blocks.map((block) => Object.keys(block))).toEqual([[], ["queryKeyValue", "output", "up"]]);
+  }
   for (const name of ["2", "embedding", "0.norm", "down.0", "0.down.1", ""]) {
-    expect(() => createFp8Scalings(device, config, [name])).toThrow(`expected a block from 0 to 1, a layer of query, key, value, output, gate, up, down, or both as in 0.down, got "${name}"`);
+    expect(() => new Fp8Weights(device, config, [name])).toThrow(`expected a block from 0 to 1, a layer of query, key, value, output, gate, up, down, or both as in 0.down, got "${name}"`);
   }
   expect(device.liveBuffers).toBe(0);
 });

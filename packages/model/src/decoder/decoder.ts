@@ -1,11 +1,11 @@
 import { attention, KeyValueCache, rope, ropeTable, type AttentionCache } from "@danu/attention";
 import {
-  add, cast, dims, embedding, keep, linear, linearCrossEntropy, remat, reshape, rmsNorm, scope, swiglu, tokenLosses,
+  add, cast, dims, embedding, keep, linear, linearCrossEntropy, remat, reshape, rmsNorm, scope, tokenLosses,
   type Device, type DType, type Tensor,
 } from "@danu/tensor";
 
 import type { DecoderConfig } from "../config.ts";
-import { project, type AdaptedBlock, type AdaptedParameters } from "../lora/adapted-weight.ts";
+import { feedForward, linearLayer, normedLayers, type BlockWeights, type DecoderWeights } from "./layers.ts";
 
 /** Token ids with what attention needs to know about them. */
 export interface DecoderInput {
@@ -45,12 +45,12 @@ export class Decoder implements Disposable {
   }
 
   /** Final hidden states, after the last norm. @returns `[B, T, C]` in the dtype of the weights */
-  hiddenStates(params: AdaptedParameters, input: DecoderInput, caches: readonly AttentionCache[] | null = null): Tensor {
+  hiddenStates(params: DecoderWeights, input: DecoderInput, caches: readonly AttentionCache[] | null = null): Tensor {
     return scope(() => {
       const embedded = embedding(input.ids, params.embedding);
       let x = input.embeddingNoise == null ? embedded : add(embedded, cast(input.embeddingNoise, embedded.dtype));
       params.blocks.forEach((block, i) => {
-        const forward = (p: AdaptedBlock, h: Tensor): Tensor => scope(() => this.#block(p, h, input, caches?.[i] ?? null));
+        const forward = (p: BlockWeights, h: Tensor): Tensor => scope(() => this.#block(p, h, input, caches?.[i] ?? null));
         x = i < this.#recomputedBlocks ? remat(forward)(block, x) : forward(block, x);
       });
       return rmsNorm(x, params.norm, this.config.rmsNormEps);
@@ -58,18 +58,18 @@ export class Decoder implements Disposable {
   }
 
   /** Scores of the next token after every position. @returns `[B, T, V]` in the dtype of the weights */
-  logits(params: AdaptedParameters, input: DecoderInput, caches: readonly AttentionCache[] | null = null): Tensor {
+  logits(params: DecoderWeights, input: DecoderInput, caches: readonly AttentionCache[] | null = null): Tensor {
     return scope(() => this.head(params, this.hiddenStates(params, input, caches)));
   }
 
   /** Scores from final hidden states. @param hidden `[..., C]`  @returns `[..., V]` */
-  head(params: AdaptedParameters, hidden: Tensor): Tensor {
+  head(params: DecoderWeights, hidden: Tensor): Tensor {
     return linear(hidden, params.head ?? params.embedding);
   }
 
   /** `scale · Σ cross-entropy` over the targets that are not −100, in nats.
    *  @param targets i32 `[B, T]`  @returns f32 `[]` */
-  loss(params: AdaptedParameters, input: DecoderInput, targets: Tensor, scale = 1): Tensor {
+  loss(params: DecoderWeights, input: DecoderInput, targets: Tensor, scale = 1): Tensor {
     return scope(() => {
       const hidden = this.#rows(this.hiddenStates(params, input));
       return linearCrossEntropy(hidden, params.head ?? params.embedding, reshape(targets, [-1]), { scale });
@@ -77,7 +77,7 @@ export class Decoder implements Disposable {
   }
 
   /** Cross-entropy of every token, in nats; 0 where the target is −100. @returns f32 `[B, T]` */
-  tokenLosses(params: AdaptedParameters, input: DecoderInput, targets: Tensor): Tensor {
+  tokenLosses(params: DecoderWeights, input: DecoderInput, targets: Tensor): Tensor {
     return scope(() => {
       const hidden = this.#rows(this.hiddenStates(params, input));
       return reshape(tokenLosses(hidden, params.head ?? params.embedding, reshape(targets, [-1])), targets.shape);
@@ -95,20 +95,19 @@ export class Decoder implements Disposable {
     this.#table.dispose();
   }
 
-  #block(p: AdaptedBlock, x: Tensor, input: DecoderInput, cache: AttentionCache | null): Tensor {
+  #block(p: BlockWeights, x: Tensor, input: DecoderInput, cache: AttentionCache | null): Tensor {
     const { heads, keyValueHeads, headDim, slidingWindow, rmsNormEps } = this.config;
     const { B, T } = dims(x, "B T C");
-    const normed = rmsNorm(x, p.attentionNorm, rmsNormEps);
+    const [queries, keys, values] = normedLayers(x, p, p.attentionNorm, "queryKeyValue", rmsNormEps) as [Tensor, Tensor, Tensor];
     const turn = (y: Tensor): Tensor => rope(y, this.#table, input.positions);
-    const q = turn(reshape(project(normed, p.query), [B, T, heads, headDim]));
-    const k = turn(reshape(project(normed, p.key), [B, T, keyValueHeads, headDim]));
-    const v = reshape(project(normed, p.value), [B, T, keyValueHeads, headDim]);
+    const q = turn(reshape(queries, [B, T, heads, headDim]));
+    const k = turn(reshape(keys, [B, T, keyValueHeads, headDim]));
+    const v = reshape(values, [B, T, keyValueHeads, headDim]);
     const mixed = cache === null
       ? attention(q, k, v, { slidingWindow, documentStart: input.documentStart })
       : cache.attend(q, k, v);
-    const h = project(reshape(mixed, [B, T, heads * headDim]), p.output, x);
-    const mlpInput = rmsNorm(h, p.mlpNorm, rmsNormEps);
-    return project(swiglu(project(mlpInput, p.gate), project(mlpInput, p.up)), p.down, h);
+    const h = linearLayer(reshape(mixed, [B, T, heads * headDim]), p, "output", x);
+    return feedForward(h, p, rmsNormEps);
   }
 
   #rows(hidden: Tensor): Tensor {

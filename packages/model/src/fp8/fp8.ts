@@ -1,35 +1,81 @@
-import { fp8Scaling, fp8Update, type Device, type Tensor } from "@danu/tensor";
+import { disposeTree, fp8Matrix, fp8Update, Tensor, writeFp8, type Device, type Fp8Matrix } from "@danu/tensor";
 
 import { ConfigError, type DecoderConfig } from "../config.ts";
-import { linearLayers, type LinearLayer } from "../decoder/parameters.ts";
-import type { AdaptedBlock, AdaptedParameters } from "../lora/adapted-weight.ts";
+import { linearLayers, parameterShapes, type BlockParameters, type DecoderParameters, type LinearLayer } from "../decoder/parameters.ts";
+import type { AdaptedParameters } from "../lora/adapted-weight.ts";
 
-/** A linear layer's weight whose products are computed in fp8. */
-export interface Fp8Weight {
-  /** `[outputs, inputs]`, in the dtype of the activations. */
-  readonly weight: Tensor;
-  /** Factors and magnitudes, f32 `[3, 19]`; see `fp8Linear`. */
-  readonly scaling: Tensor;
-  /** Whether every tensor is scaled by itself, as before the first update. */
+/** Matrices of several layers, which read the same input, by name: their weights lie one below the other. */
+export const fp8Groups = { queryKeyValue: ["query", "key", "value"], gateUp: ["gate", "up"] } as const satisfies Readonly<Record<string, readonly LinearLayer[]>>;
+
+/** Name of a matrix of a block: of a group of layers that are all in fp8, or of one layer. */
+export type Fp8MatrixName = keyof typeof fp8Groups | LinearLayer;
+
+/** Matrices of a block. */
+export type Fp8Matrices = Readonly<Partial<Record<Fp8MatrixName, Fp8Matrix>>>;
+
+/** How a block is computed in fp8. */
+export interface Fp8Block {
+  readonly matrices: Fp8Matrices;
+  /** Whether inputs and gradients are scaled by themselves, as before the first update. */
   readonly calibrate: boolean;
 }
 
-/** The scaling of every linear layer that is computed in fp8: what delayed scaling remembers between steps. */
-export interface Fp8Scalings {
-  readonly blocks: readonly Readonly<Partial<Record<LinearLayer, Tensor>>>[];
+/** The linear layers of a decoder that are computed in fp8: all those of attention and feed-forward. Embedding, head, norms and
+ *  attention never are, as in Danube. It is what a trainer keeps beside the weights: the scalings go into checkpoints, and the
+ *  matrices follow from them and the weights. */
+export class Fp8Weights implements Disposable {
+  readonly blocks: readonly Fp8Matrices[];
+
+  /** Matrices without weights; `refresh` writes those.
+   *  @param except layers that stay in the dtype of the activations: a block (`0`), a layer (`down`), or both (`0.down`)
+   *  @throws ConfigError for a name that is none of these */
+  constructor(device: Device, config: DecoderConfig, except: readonly string[] = []) {
+    checkNames(config, except);
+    this.blocks = parameterShapes(config).blocks.map((shape, block): Fp8Matrices => {
+      const kept = linearLayers.filter((layer) => ![String(block), layer, `${block}.${layer}`].some((name) => except.includes(name)));
+      const groups = groupNames.filter((name) => fp8Groups[name].every((layer) => kept.includes(layer)));
+      const grouped = groups.flatMap((name): readonly LinearLayer[] => fp8Groups[name]);
+      const names: Fp8MatrixName[] = [...groups, ...kept.filter((layer) => !grouped.includes(layer))];
+      return Object.fromEntries(names.map((name) => {
+        const rows = layersOf(name).reduce((sum, layer) => sum + shape[layer][0]!, 0);
+        return [name, fp8Matrix(device, rows, shape[layersOf(name)[0]!][1]!)];
+      }));
+    });
+  }
+
+  /** The scalings, f32 `[3, 19]` each, as a tree. */
+  get tensors(): unknown {
+    return this.blocks.map((matrices) => Object.fromEntries(entriesOf(matrices).map(([name, { scaling }]) => [name, scaling])));
+  }
+
+  /** Writes weights that were set from outside. @param params f32  @param steps optimizer steps taken so far; before the first,
+   *  nothing is known of the magnitudes and the weights give their own factors */
+  refresh(params: DecoderParameters, steps: number): void {
+    this.#write(params, steps === 0);
+  }
+
+  /** Takes the factors of the next step from the magnitudes of this one. @param params f32 */
+  afterStep(params: DecoderParameters): void {
+    for (const matrices of this.blocks) for (const [, { scaling }] of entriesOf(matrices)) fp8Update(scaling);
+    this.#write(params, false);
+  }
+
+  [Symbol.dispose](): void {
+    disposeTree(this.blocks);
+  }
+
+  #write(params: DecoderParameters, calibrate: boolean): void {
+    this.blocks.forEach((matrices, i) => {
+      for (const [name, matrix] of entriesOf(matrices)) writeFp8(matrix, layersOf(name).map((layer) => params.blocks[i]![layer]), { calibrate });
+    });
+  }
 }
 
-/** Scalings of a fresh model: all linear layers of attention and feed-forward. Embedding, head, norms and attention are
- *  never in fp8, as in Danube. The caller owns them.
- *  @param except layers that stay in the dtype of the activations: a block (`0`), a layer (`down`), or both (`0.down`)
- *  @throws ConfigError for a name that is none of these */
-export function createFp8Scalings(device: Device, config: DecoderConfig, except: readonly string[] = []): Fp8Scalings {
-  checkNames(config, except);
-  const blocks = Array.from({ length: config.layers }, (_, block) => {
-    const kept = linearLayers.filter((layer) => ![String(block), layer, `${block}.${layer}`].some((name) => except.includes(name)));
-    return Object.fromEntries(kept.map((layer) => [layer, fp8Scaling(device)]));
-  });
-  return { blocks };
+const groupNames = Object.keys(fp8Groups) as (keyof typeof fp8Groups)[];
+
+/** The layers whose weights a matrix has, from top to bottom. */
+export function layersOf(name: Fp8MatrixName): readonly LinearLayer[] {
+  return name in fp8Groups ? fp8Groups[name as keyof typeof fp8Groups] : [name as LinearLayer];
 }
 
 function checkNames({ layers }: DecoderConfig, except: readonly string[]): void {
@@ -45,29 +91,23 @@ function checkNames({ layers }: DecoderConfig, except: readonly string[]): void 
   }
 }
 
-/** Puts scalings beside the weights, so that a decoder computes those layers in fp8; nothing is copied.
- *  @param calibrate for passes before the first update */
-export function inFp8(params: AdaptedParameters, scalings: Fp8Scalings, calibrate: boolean): AdaptedParameters {
-  const blocks = params.blocks.map((block, i): AdaptedBlock => {
-    const changed: { -readonly [K in keyof AdaptedBlock]: AdaptedBlock[K] } = { ...block };
+/** Weights of a decoder with layers in fp8. */
+export type Fp8Parameters = Omit<DecoderParameters, "blocks"> & {
+  readonly blocks: readonly (BlockParameters & { readonly fp8: Fp8Block })[];
+};
+
+/** Puts the matrices beside the weights, so that a decoder computes those layers in fp8; nothing is copied.
+ *  @param calibrate for passes before the first update  @throws ConfigError for weights with an adapter beside them */
+export function inFp8(params: AdaptedParameters, weights: Fp8Weights, calibrate: boolean): Fp8Parameters {
+  const blocks = params.blocks.map((block, i) => {
     for (const layer of linearLayers) {
-      const scaling = scalings.blocks[i]![layer];
-      if (scaling === undefined) continue;
-      const weight = block[layer];
-      changed[layer] = "factors" in weight
-        ? { ...weight, weight: wrap(weight.weight, scaling, calibrate) }
-        : wrap(weight, scaling, calibrate);
+      if (!(block[layer] instanceof Tensor)) throw new ConfigError(`fp8: expected plain weights, got an adapter beside ${layer}; merge it, or train it in bf16`);
     }
-    return changed;
+    return { ...(block as BlockParameters), fp8: { matrices: weights.blocks[i]!, calibrate } };
   });
   return { ...params, blocks };
 }
 
-function wrap(weight: Tensor | Fp8Weight, scaling: Tensor, calibrate: boolean): Fp8Weight {
-  return { weight: "scaling" in weight ? weight.weight : weight, scaling, calibrate };
-}
-
-/** Takes the factors of the next step from the magnitudes of this one. */
-export function updateFp8Scalings({ blocks }: Fp8Scalings): void {
-  for (const block of blocks) for (const scaling of Object.values(block)) fp8Update(scaling);
+function entriesOf(matrices: Fp8Matrices): [Fp8MatrixName, Fp8Matrix][] {
+  return Object.entries(matrices) as [Fp8MatrixName, Fp8Matrix][];
 }

@@ -1,31 +1,29 @@
 import {
-  add, cast, div, fp8Linear, linear, matmul, mul, reshape, sizeOf, sqrt, stopGradient, sum, Tensor, tensor, type Shape,
+  add, cast, div, linear, matmul, mul, reshape, sizeOf, sqrt, stopGradient, sum, Tensor, tensor, type Shape,
 } from "@danu/tensor";
 
 import type { BlockParameters, DecoderParameters, LinearLayer } from "../decoder/parameters.ts";
-import type { Fp8Weight } from "../fp8/fp8.ts";
 import { Random } from "../random.ts";
 import { loraScale, loraTargets, type LoraConfig, type LoraFactors, type LoraParameters } from "./lora.ts";
 
 /** A weight with an update of low rank beside it. */
 export interface AdaptedWeight {
   /** `[outputs, inputs]`, frozen. */
-  readonly weight: Tensor | Fp8Weight;
+  readonly weight: Tensor;
   readonly factors: LoraFactors;
   readonly scale: number;
   /** Leaves out some inputs of the update, the same ones for the same seed; null outside of training. */
   readonly dropout: { readonly rate: number; readonly seed: number } | null;
 }
 
-/** A linear layer's weight: plain, for products in fp8, or adapted. */
-export type ProjectionWeight = Tensor | Fp8Weight | AdaptedWeight;
+/** A linear layer's weight: plain or adapted. */
+export type ProjectionWeight = Tensor | AdaptedWeight;
 
 /** A linear layer: `y = x · Wᵀ + scale · x · Aᵀ · Bᵀ (+ residual)`; with DoRA the rows of `W + scale · B · A` are brought
  *  to the learned length. Hu et al. 2021; Liu et al. 2024.
  *  @param x `[..., inputs]`  @returns `[..., outputs]` */
 export function project(x: Tensor, weight: ProjectionWeight, residual: Tensor | null = null): Tensor {
   if (weight instanceof Tensor) return linear(x, weight, residual);
-  if ("scaling" in weight) return fp8Linear(x, weight.weight, weight.scaling, { residual, calibrate: weight.calibrate });
   const { factors, scale, dropout } = weight;
   const kept = dropout === null ? x : mul(x, keptInputs(x, dropout));
   const narrow = linear(kept, factors.a);
@@ -36,18 +34,12 @@ export function project(x: Tensor, weight: ProjectionWeight, residual: Tensor | 
 }
 
 /** Learned length of every row over its present one, which counts as a constant. @returns `[outputs]` */
-function rowFactors({ weight: frozen, factors, scale }: AdaptedWeight): Tensor {
-  const weight = plain(frozen);
+function rowFactors({ weight, factors, scale }: AdaptedWeight): Tensor {
   const { a, b, magnitude } = factors;
   const wide = (x: Tensor): Tensor => cast(stopGradient(x), "f32");
   const rows = add(cast(weight, "f32"), mul(matmul(wide(b), wide(a)), scale));
   const lengths = sqrt(sum(mul(rows, rows), { axis: -1 }));
   return cast(div(cast(magnitude!, "f32"), lengths), weight.dtype);
-}
-
-/** A frozen weight without its scaling. */
-function plain(weight: Tensor | Fp8Weight): Tensor {
-  return weight instanceof Tensor ? weight : weight.weight;
 }
 
 /** 0 for the inputs left out, and what keeps the mean for the others. */
@@ -88,8 +80,7 @@ export function adapt(
 /** The weight that gives without an adapter what it gives with one: `W + scale · B · A`, its rows brought to their
  *  lengths with DoRA. Computed in f32 and rounded once. @returns `[outputs, inputs]`, dtype of the weight */
 export function mergedWeight(adapted: AdaptedWeight): Tensor {
-  const { factors, scale } = adapted;
-  const weight = plain(adapted.weight);
+  const { factors, scale, weight } = adapted;
   const product = mul(matmul(cast(factors.b, "f32"), cast(factors.a, "f32")), scale);
   const rows = add(cast(weight, "f32"), product);
   if (factors.magnitude === null) return cast(rows, weight.dtype);

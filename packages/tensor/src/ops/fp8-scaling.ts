@@ -1,7 +1,8 @@
 import type { Device } from "../device.ts";
-import { UsageError } from "../errors.ts";
+import { ShapeError, UsageError } from "../errors.ts";
 import { defineUpdate, runUpdate, type Update } from "../op.ts";
 import { keep, scope } from "../scope.ts";
+import { formatShape, sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { abs } from "./abs.ts";
 import { assign } from "./assign.ts";
@@ -36,6 +37,9 @@ export const fp8Types = {
   gradient: { dtype: "f8e5m2", limit: 57_344 },
 } as const;
 
+/** Share of a type's range that the largest magnitude so far is brought to. */
+export const fp8Margin = 0.5;
+
 /** The scaling of a new linear layer: factors of 1 and no history. The caller owns it. @returns f32 `[3, 19]` */
 export function fp8Scaling(device: Device): Tensor {
   const rows = fp8Rows.length;
@@ -51,17 +55,43 @@ export interface Fp8Cast {
 /** Casts a tensor to fp8 in simpler ops and notes its largest magnitude in the scaling.
  *  @param calibrate scale by the tensor's own largest magnitude instead of the scaling's factor */
 export function fp8Cast(x: Tensor, scaling: Tensor, row: Fp8Row, calibrate: boolean): Fp8Cast {
+  const top = largestMagnitude(x);
+  noteMagnitude(scaling, row, top);
+  const factor = calibrate ? scaleFor(top, fp8Types[row].limit, ones(x.device, [1, 1])) : factorOf(scaling, row, "scale");
+  return { values: cast(toFp8(x, factor, row), "f32"), inverse: calibrate ? div(1, factor) : factorOf(scaling, row, "inverse") };
+}
+
+/** Scales a tensor, saturates it and rounds it. @param factor `[1, 1]` */
+export function toFp8(x: Tensor, factor: Tensor, row: Fp8Row): Tensor {
   const { dtype, limit } = fp8Types[row];
-  const wide = cast(x, "f32");
-  const top = x.size === 0 ? zeros(x.device, [1, 1]) : reshape(max(abs(wide)), [1, 1]);
+  return cast(minimum(maximum(mul(cast(x, "f32"), reshape(factor, [])), -limit), limit), dtype);
+}
+
+/** The factor of a row, or what undoes it. @returns `[1, 1]` */
+export function factorOf(scaling: Tensor, row: Fp8Row, which: "scale" | "inverse"): Tensor {
+  const [at, column] = [fp8Rows.indexOf(row), fp8Columns[which]];
+  return slice(slice(scaling, 0, at, at + 1), 1, column, column + 1);
+}
+
+/** @returns f32 `[1, 1]`, 0 for a tensor without elements */
+export function largestMagnitude(x: Tensor): Tensor {
+  return x.size === 0 ? zeros(x.device, [1, 1]) : reshape(max(abs(cast(x, "f32"))), [1, 1]);
+}
+
+/** Raises the largest magnitude since the last update of a row. @param top `[1, 1]` */
+export function noteMagnitude(scaling: Tensor, row: Fp8Row, top: Tensor): void {
   const at = fp8Rows.indexOf(row);
+  const { amax, history, count } = fp8Columns;
   const own = slice(scaling, 0, at, at + 1);
-  const column = (i: number): Tensor => slice(own, 1, i, i + 1);
-  const { scale, inverse, amax, history, count } = fp8Columns;
-  assignSlice(scaling, concat([slice(own, 1, 0, amax), maximum(column(amax), top), slice(own, 1, history, count)], 1), 0, at);
-  const factor = calibrate ? scaleFor(top, limit, ones(x.device, [1, 1])) : column(scale);
-  const bounded = minimum(maximum(mul(wide, reshape(factor, [])), -limit), limit);
-  return { values: cast(cast(bounded, dtype), "f32"), inverse: calibrate ? div(1, factor) : column(inverse) };
+  const noted = maximum(slice(own, 1, amax, history), top);
+  assignSlice(scaling, concat([slice(own, 1, 0, amax), noted, slice(own, 1, history, count)], 1), 0, at);
+}
+
+/** Sets the factor of a row from a largest magnitude; 1 where that is not a finite number above 0. @param top `[1, 1]` */
+export function setFactor(scaling: Tensor, row: Fp8Row, top: Tensor, margin: number): void {
+  const at = fp8Rows.indexOf(row);
+  const scale = scaleFor(top, fp8Types[row].limit * margin, ones(top.device, [1, 1]));
+  assignSlice(scaling, concat([scale, div(1, scale), slice(slice(scaling, 0, at, at + 1), 1, fp8Columns.amax, fp8Columns.count)], 1), 0, at);
 }
 
 /** The factor that brings a largest magnitude to the limit of the type; the former one where that is not a finite number
@@ -74,8 +104,7 @@ function scaleFor(top: Tensor, limit: Tensor | number, former: Tensor): Tensor {
 export const fp8UpdateOp: Update<readonly [scaling: Tensor], { readonly margin: number }> = defineUpdate({
   name: "fp8Update",
   check: ([scaling], { margin }) => {
-    const fits = scaling.dtype === "f32" && scaling.shape.length === 2 && scaling.shape[0] === fp8Rows.length && scaling.shape[1] === fp8Columns.count;
-    if (!fits) throw new UsageError(`fp8Update: expected a scaling f32 [${fp8Rows.length}, ${fp8Columns.count}], as fp8Scaling makes it`);
+    checkScaling("fp8Update", scaling);
     if (!(margin > 0 && margin <= 1)) throw new UsageError(`fp8Update: expected a margin above 0 and at most 1, got ${margin}`);
   },
   decompose: ([scaling], { margin }) => {
@@ -92,6 +121,13 @@ export const fp8UpdateOp: Update<readonly [scaling: Tensor], { readonly margin: 
 /** Moves the largest magnitudes since the last update into the history and takes the factors from it: the limit of the
  *  type times `margin`, over the largest magnitude of the last 16 updates. Micikevicius et al. 2022, delayed scaling.
  *  @param scaling f32 `[3, 19]`  @param margin room left for magnitudes that grow, above 0 and at most 1 */
-export function fp8Update(scaling: Tensor, margin = 0.5): void {
+export function fp8Update(scaling: Tensor, margin = fp8Margin): void {
   runUpdate(fp8UpdateOp, [scaling], { margin });
+}
+
+/** @throws ShapeError unless it is one */
+export function checkScaling(name: string, scaling: Tensor): void {
+  const shape = [fp8Rows.length, fp8Columns.count];
+  if (scaling.dtype === "f32" && sameShape(scaling.shape, shape)) return;
+  throw new ShapeError(`${name}: expected a scaling f32 ${formatShape(shape)}, as fp8Scaling makes it, got ${scaling.dtype} ${formatShape(scaling.shape)}`);
 }

@@ -14,6 +14,8 @@ export interface Sample<X extends Inputs = Inputs, A = unknown> {
   readonly attrs: A;
   /** Attributes for the oracle where those of the device would round its result. */
   readonly exactAttrs?: A;
+  /** Inputs, by index, that the op takes in one dtype only: the oracle gets them in it as well. */
+  readonly fixed?: readonly number[];
 }
 
 /** How far the result may be from the exact one, before both are rounded to the dtype of the output.

@@ -23,6 +23,11 @@ const rows = shapes({ maxRank: 3, maxSize: 20 });
 // Tensor cores take multiples of 16.
 const width = fc.oneof(axisSizes, fc.constantFrom(16, 32, 64));
 
+/** Weights as fp8 keeps them. */
+function cast(O: number, C: number, seed: number): HostTensor {
+  return hostTensor("f8e4m3", [O, C], seed);
+}
+
 const fp8Linear = conformanceCase(t.fp8LinearOp, {
   dtypes: computed,
   sample: (dtype) =>
@@ -31,8 +36,9 @@ const fp8Linear = conformanceCase(t.fp8LinearOp, {
         hostTensor(dtype, [...shape, C], seed),
         hostTensor(dtype, [O, C], seed + 1),
         residual ? hostTensor(dtype, [...shape, O], seed + 2) : null,
-        scaling(seed + 3),
+        scaling(seed + 3), cast(O, C, seed + 4), cast(C, O, seed + 5),
       ],
+      fixed: [4, 5],
       attrs: { calibrate: false },
     })),
   bound: ({ x: [, weight] }) => ({ sum: weight.shape[1]! + 4 }),
@@ -45,12 +51,119 @@ const fp8LinearGrad = conformanceCase(t.fp8LinearGradOp, {
       x: [
         hostTensor(dtype, [...shape, O], seed),
         hostTensor(dtype, [...shape, C], seed + 1),
-        hostTensor(dtype, [O, C], seed + 2),
-        scaling(seed + 3),
+        scaling(seed + 3), cast(C, O, seed + 4),
       ],
+      fixed: [3],
       attrs: { calibrate: false, needsInput, needsWeight },
     })),
   bound: ({ x: [g] }) => [{ sum: g.shape.at(-1)! + 4 }, { sum: t.sizeOf(g.shape.slice(0, -1)) + 4 }],
+});
+
+/** What a number may be off that lies between two of fp8 and is cast to the other one, as a share of itself. */
+const OTHER_NEIGHBOUR = 2 ** 21;
+
+const widths = fc.array(width, { minLength: 1, maxLength: 3 });
+
+const fp8NormLinears = conformanceCase(t.fp8NormLinearsOp, {
+  dtypes: computed,
+  sample: (dtype) =>
+    fc.tuple(rows, width, widths, seeds).map(([shape, C, outputs, seed]) => {
+      const all = outputs.reduce((sum, O) => sum + O, 0);
+      return {
+        x: [
+          hostTensor(dtype, [...shape, C], seed), hostTensor(dtype, [C], seed + 1), scaling(seed + 2), cast(all, C, seed + 3), cast(C, all, seed + 4),
+          ...outputs.map((O, i) => hostTensor(dtype, [O, C], seed + 5 + i)),
+        ],
+        fixed: [3, 4],
+        attrs: { eps: 1e-5, calibrate: false },
+      };
+    }),
+  bound: ({ x: [x, , , , , ...weights] }) => [{ relative: x.shape.at(-1)! + 16 }, ...weights.map(() => ({ sum: OTHER_NEIGHBOUR }))],
+});
+
+/** The square roots of the sums of mean squares, inverted, as a norm leaves them. */
+function inverseRms(x: HostTensor): HostTensor {
+  const C = x.shape.at(-1)!;
+  const values = Array.from({ length: x.values.length / C }, (_, row) => {
+    const squares = x.values.slice(row * C, (row + 1) * C).reduce((total, value) => total + value * value, 0);
+    return 1 / Math.sqrt(squares / C + 1e-5);
+  });
+  return { shape: x.shape.slice(0, -1), dtype: "f32", values: rounded("f32", values) };
+}
+
+/** Gradients of an input are differences, which no sum of magnitudes bounds: the largest that any of these samples may have. */
+function inputGradientBound({ shape: [C] }: HostTensor, outputs: number): { readonly absolute: number } {
+  return { absolute: 2 ** 22 * C! * outputs };
+}
+
+const fp8NormLinearsGrad = conformanceCase(t.fp8NormLinearsGradOp, {
+  dtypes: computed,
+  sample: (dtype) =>
+    fc.tuple(rows, width, widths, fc.boolean(), seeds).map(([shape, C, outputs, needsWeights, seed]) => {
+      const x = hostTensor(dtype, [...shape, C], seed);
+      return {
+        x: [
+          x, hostTensor(dtype, [C], seed + 1), inverseRms(x), scaling(seed + 2), cast(C, outputs.reduce((sum, O) => sum + O, 0), seed + 3),
+          ...outputs.map((O, i) => hostTensor(dtype, [...shape, O], seed + 4 + i)),
+        ],
+        fixed: [4],
+        attrs: { eps: 1e-5, calibrate: false, needsWeights },
+      };
+    }),
+  bound: ({ x: [x, norm, , , transposed, ...g] }) => [
+    inputGradientBound(norm, transposed.shape[1]!), inputGradientBound({ ...norm, shape: [x.values.length] }, transposed.shape[1]!),
+    ...g.map(() => ({ sum: OTHER_NEIGHBOUR })),
+  ],
+});
+
+const fp8FeedForward = conformanceCase(t.fp8FeedForwardOp, {
+  dtypes: computed,
+  sample: (dtype) =>
+    fc.tuple(rows, width, width, seeds).map(([shape, C, F, seed]) => ({
+      x: [
+        hostTensor(dtype, [...shape, C], seed), hostTensor(dtype, [C], seed + 1),
+        hostTensor(dtype, [F, C], seed + 2), hostTensor(dtype, [F, C], seed + 3), hostTensor(dtype, [C, F], seed + 4),
+        scaling(seed + 5), cast(2 * F, C, seed + 6), cast(C, 2 * F, seed + 7), scaling(seed + 8), cast(C, F, seed + 9), cast(F, C, seed + 10),
+      ],
+      fixed: [6, 7, 9, 10],
+      attrs: { eps: 1e-5, calibrate: false },
+    })),
+  bound: ({ x: [x] }) => [{ sum: OTHER_NEIGHBOUR }, { relative: x.shape.at(-1)! + 16 }, { sum: OTHER_NEIGHBOUR }],
+});
+
+const fp8FeedForwardGrad = conformanceCase(t.fp8FeedForwardGradOp, {
+  dtypes: computed,
+  sample: (dtype) =>
+    fc.tuple(rows, width, width, fc.boolean(), seeds).map(([shape, C, F, needsWeights, seed]) => {
+      const x = hostTensor(dtype, [...shape, C], seed);
+      return {
+        x: [
+          hostTensor(dtype, [...shape, C], seed + 1), x, hostTensor(dtype, [C], seed + 2), inverseRms(x), hostTensor(dtype, [...shape, 2 * F], seed + 3),
+          scaling(seed + 4), cast(C, 2 * F, seed + 5), scaling(seed + 6), cast(F, C, seed + 7),
+        ],
+        fixed: [6, 8],
+        attrs: { eps: 1e-5, calibrate: false, needsWeights },
+      };
+    }),
+  bound: ({ x: [, x, norm, , gateUp] }) => {
+    const F = gateUp.shape.at(-1)!;
+    const weight = { sum: OTHER_NEIGHBOUR };
+    const ofNorm = inputGradientBound({ ...norm, shape: [x.values.length] }, F * norm.shape[0]!);
+    return [inputGradientBound(norm, F * norm.shape[0]!), ofNorm, weight, weight, weight];
+  },
+});
+
+const writeFp8 = conformanceCase(t.writeFp8Op, {
+  dtypes: ["f32", "bf16"],
+  sample: (dtype) =>
+    fc.tuple(width, widths, fc.boolean(), seeds).map(([C, outputs, calibrate, seed]) => {
+      const all = outputs.reduce((sum, O) => sum + O, 0);
+      // With a power of two as its largest magnitude, the factor of a matrix is exact as well.
+      const weights = outputs.map((O, i) => hostTensor(dtype, [O, C], seed + i));
+      const bounded = weights.map((weight) => ({ ...weight, values: weight.values.map((value, i) => (i === 0 ? 8 : value)) }));
+      return { x: [scaling(seed), cast(all, C, seed + 8), cast(C, all, seed + 9), ...bounded], attrs: { calibrate, margin: 0.5 }, fixed: [1, 2] };
+    }),
+  bound: () => "value",
 });
 
 /** Largest magnitudes as training leaves them, none of them once in a while, or not finite. */
@@ -73,5 +186,7 @@ const fp8Update = conformanceCase(t.fp8UpdateOp, {
   bound: () => ({ relative: 4 }),
 });
 
-/** Cases of linear layers in fp8. */
-export const fp8Cases: readonly ConformanceCase[] = [fp8Linear, fp8LinearGrad, fp8Update];
+/** Cases of layers in fp8. */
+export const fp8Cases: readonly ConformanceCase[] = [
+  fp8Linear, fp8LinearGrad, fp8NormLinears, fp8NormLinearsGrad, fp8FeedForward, fp8FeedForwardGrad, writeFp8, fp8Update,
+];

@@ -82,9 +82,9 @@ export async function gradientsOf(
 
 /** The same call for an oracle: every float in double precision, from the same values. */
 export function exactly(sample: Sample): Sample {
-  const widen = (x: HostTensor | null): HostTensor | null =>
-    x !== null && isFloat(x.dtype) ? { ...x, dtype: "f32" } : x;
-  return { x: sample.x.map(widen), attrs: sample.exactAttrs ?? sample.attrs };
+  const widen = (x: HostTensor | null, i: number): HostTensor | null =>
+    x !== null && isFloat(x.dtype) && sample.fixed?.includes(i) !== true ? { ...x, dtype: "f32" } : x;
+  return { ...sample, x: sample.x.map(widen), attrs: sample.exactAttrs ?? sample.attrs };
 }
 
 /** The same call with the absolute values of all floats. */

@@ -1,0 +1,41 @@
+import { fp8FeedForward, fp8Linear, fp8NormLinears, rmsNorm, swiglu, type Tensor } from "@danu/tensor";
+
+import { fp8Groups, type Fp8Block } from "../fp8/fp8.ts";
+import { project, type AdaptedBlock } from "../lora/adapted-weight.ts";
+import type { BlockParameters, DecoderParameters, LinearLayer } from "./parameters.ts";
+
+/** Weights of a block as a decoder computes with them: plain or adapted, or plain with layers in fp8. */
+export type BlockWeights = (AdaptedBlock & { readonly fp8?: undefined }) | (BlockParameters & { readonly fp8: Fp8Block });
+
+/** Weights of a decoder as it computes with them. */
+export type DecoderWeights = Omit<DecoderParameters, "blocks"> & { readonly blocks: readonly BlockWeights[] };
+
+/** A linear layer of a block. @param x `[..., inputs]`  @returns `[..., outputs]` */
+export function linearLayer(x: Tensor, p: BlockWeights, layer: LinearLayer, residual: Tensor | null = null): Tensor {
+  if (p.fp8 === undefined) return project(x, p[layer], residual);
+  const { matrices, calibrate } = p.fp8;
+  const matrix = matrices[layer];
+  return matrix === undefined ? project(x, p[layer], residual) : fp8Linear(x, p[layer], matrix, { residual, calibrate });
+}
+
+/** Layers that read the same normed input. @param x `[..., C]`  @returns `[..., outputs]` each */
+export function normedLayers(x: Tensor, p: BlockWeights, norm: Tensor, group: keyof typeof fp8Groups, eps: number): Tensor[] {
+  const layers = fp8Groups[group];
+  if (p.fp8 !== undefined) {
+    const { matrices, calibrate } = p.fp8;
+    const matrix = matrices[group];
+    if (matrix !== undefined) return fp8NormLinears(x, norm, layers.map((layer) => p[layer]), matrix, { eps, calibrate });
+  }
+  const normed = rmsNorm(x, norm, eps);
+  return layers.map((layer) => linearLayer(normed, p, layer));
+}
+
+/** The feed-forward half of a block with its norm and residual. @param x `[..., C]`  @returns `[..., C]` */
+export function feedForward(x: Tensor, p: BlockWeights, eps: number): Tensor {
+  if (p.fp8 !== undefined) {
+    const { matrices: { gateUp, down }, calibrate } = p.fp8;
+    if (gateUp !== undefined && down !== undefined) return fp8FeedForward(x, p.mlpNorm, p, gateUp, down, { eps, calibrate });
+  }
+  const [gate, up] = normedLayers(x, p, p.mlpNorm, "gateUp", eps) as [Tensor, Tensor];
+  return linearLayer(swiglu(gate, up), p, "down", x);
+}
