@@ -1,6 +1,7 @@
+import type { Collective } from "@danu/ddp";
 import { AdamW, clipScale, type AdamWOptions } from "@danu/optim";
 import {
-  accumulateGrad, addInto, assign, cast, disposeTree, keep, leavesOf, mapTree, scope, Tensor, UsageError, valueAndGrad,
+  accumulateGrad, addInto, assign, cast, disposeTree, keep, leavesOf, mapTree, scope, Tensor, tensorsIn, UsageError, valueAndGrad,
   type DType, type MapTree,
 } from "@danu/tensor";
 
@@ -37,29 +38,37 @@ export interface TrainerOptions<P, B> {
   /** Global gradient norm above which gradients are scaled down; Infinity for never. */
   readonly maxGradientNorm?: number;
   /** What else a step changes and a checkpoint keeps; the trainer takes it over. */
-  readonly extra?: ExtraState;
+  readonly extra?: ExtraState<P>;
+  /** Joins this trainer with those of other ranks; without it there are none. Every rank takes the same steps and
+   *  evaluations, each over its share of the micro-batches, which is at least one. */
+  readonly collective?: Collective;
 }
 
-/** State beside weights and optimizer that a loss writes to, such as the scales of fp8. */
-export interface ExtraState {
+/** State beside weights and optimizer that a loss writes to, such as the scales of fp8, and what follows from the weights. */
+export interface ExtraState<P> extends Disposable {
   /** A tree of f32 tensors. */
   readonly tensors: unknown;
+  /** Enqueues what follows from master weights that were written from outside. @param steps taken so far */
+  refresh(params: P, steps: number): void;
   /** Enqueues what is due after a step whose numbers were finite. */
-  afterStep(): void;
+  afterStep(params: P): void;
 }
 
 /** What one optimizer step did; loss and metrics are means over the step's tokens, before the update. */
 export interface StepResult extends Evaluation {
   /** Global norm before clipping. */
   readonly gradientNorm: number;
-  /** Tokens that carried loss. */
+  /** Tokens that carried loss, of all ranks. */
   readonly tokens: number;
 }
 
 /** Owns weights and optimizer state and takes optimizer steps: forward, backward, accumulate, clip, update.
  *
- *  The loss is normalised by the tokens of all micro-batches of the step together, so that splitting a batch changes
- *  nothing. In low precision the forward pass reads copies of the weights that the optimizer refreshes. */
+ *  The loss is normalised by the tokens of all micro-batches of the step together, on all ranks, so that splitting a batch
+ *  changes nothing. In low precision the forward pass reads copies of the weights that the optimizer refreshes.
+ *
+ *  Ranks start from the state of rank 0: the first step or evaluation, and the first after `refresh`, gets it from there. So
+ *  no rank can go its own way unseen, and it is enough that rank 0 reads a checkpoint. */
 export class Trainer<P, B> implements Disposable {
   /** Master weights, f32. */
   readonly params: P;
@@ -68,12 +77,16 @@ export class Trainer<P, B> implements Disposable {
   readonly optimizer: AdamW<P>;
   readonly #options: TrainerOptions<P, B>;
   readonly #maxGradientNorm: number;
-  readonly #extra: ExtraState | null;
+  readonly #extra: ExtraState<P> | null;
+  readonly #collective: Collective | null;
+  /** Whether the state is known to be that of rank 0. */
+  #agreed = false;
 
   constructor(options: TrainerOptions<P, B>) {
     this.#options = options;
     this.#maxGradientNorm = options.maxGradientNorm ?? 1;
     this.#extra = options.extra ?? null;
+    this.#collective = options.collective ?? null;
     this.params = keep(options.params);
     this.compute = options.computeDtype === "f32"
       ? this.params
@@ -89,6 +102,8 @@ export class Trainer<P, B> implements Disposable {
 
   /** Brings the copies up to date after the master weights were written from outside. */
   refresh(): void {
+    this.#agreed = this.#collective === null;
+    this.#extra?.refresh(this.params, this.optimizer.steps);
     if (this.compute === this.params) return;
     const masters = leavesOf(this.params);
     leavesOf(this.compute).forEach(({ tensor }, i) => assign(tensor, masters[i]!.tensor));
@@ -97,20 +112,24 @@ export class Trainer<P, B> implements Disposable {
   /** Takes one optimizer step over the micro-batches of a batch. A batch without a trained token has loss 0.
    *  @throws NonFiniteError when loss or gradient are not finite; the weights are then as before */
   async step(batches: readonly B[], learningRate: number): Promise<StepResult> {
-    const tokens = this.#countTokens(batches);
-    const { losses, norm } = scope(() => this.#enqueueStep(batches, tokens, learningRate));
+    if (!this.#agreed) await this.#agree();
+    const counted = Float64Array.of(batches.reduce((sum, batch) => sum + this.#options.tokens(batch), 0));
+    if (this.#collective !== null) await this.#collective.allReduce([counted]);
+    const tokens = counted[0]!;
+    const { losses, norm } = await this.#enqueueStep(batches, tokens, learningRate);
     const result = await this.#read(losses, norm, tokens);
     if (!Number.isFinite(result.loss) || !Number.isFinite(result.gradientNorm)) {
       this.optimizer.steps--;
       throw new NonFiniteError(result.loss, result.gradientNorm);
     }
-    this.#extra?.afterStep();
+    this.#extra?.afterStep(this.params);
     return result;
   }
 
-  /** Mean loss and metrics over batches, without an update; 0 and none without a token that carries loss. */
+  /** Mean loss and metrics over the batches of all ranks, without an update; 0 and none without a token that carries loss. */
   async evaluate(batches: Iterable<B>): Promise<Evaluation> {
-    let [loss, tokens] = [0, 0];
+    if (!this.#agreed) await this.#agree();
+    let [loss, tokens, count] = [0, 0, 0];
     const metrics: Record<string, number> = {};
     for (const batch of batches) {
       const sums = scope(() => measured(this.#options.loss(this.compute, batch, 1, false)));
@@ -121,15 +140,21 @@ export class Trainer<P, B> implements Disposable {
         disposeTree(sums);
       }
       tokens += this.#options.tokens(batch);
+      count++;
     }
-    if (tokens === 0) return { loss: 0, metrics: {} };
-    const means = Object.entries(metrics).map(([name, sum]) => [name, sum / tokens] as const);
-    return { loss: loss / tokens, metrics: Object.fromEntries(means) };
+    const sums = Float64Array.of(tokens, loss, ...Object.values(metrics));
+    if (this.#collective !== null) {
+      if (count === 0) throw new UsageError("trainer: expected at least one batch to evaluate on every rank, got none");
+      await this.#collective.allReduce([sums]);
+    }
+    if (sums[0] === 0) return { loss: 0, metrics: {} };
+    const [mean, ...means] = Array.from(sums.subarray(1), (sum) => sum / sums[0]!);
+    return { loss: mean!, metrics: Object.fromEntries(Object.keys(metrics).map((name, i) => [name, means[i]!])) };
   }
 
   [Symbol.dispose](): void {
     this.optimizer[Symbol.dispose]();
-    disposeTree(this.extra);
+    this.#extra?.[Symbol.dispose]();
     if (this.compute !== this.params) disposeTree(this.compute);
     disposeTree(this.params);
   }
@@ -144,32 +169,57 @@ export class Trainer<P, B> implements Disposable {
     }
   }
 
-  #countTokens(batches: readonly B[]): number {
-    return batches.reduce((sum, batch) => sum + this.#options.tokens(batch), 0);
+  /** Takes over the state of rank 0. */
+  async #agree(): Promise<void> {
+    const { mean, variance, steps } = this.optimizer;
+    const counted = Float64Array.of(steps);
+    const tensors = leavesOf([this.params, mean, variance, this.extra]).map((leaf) => leaf.tensor);
+    await this.#collective!.broadcast([...tensors, counted]);
+    this.optimizer.steps = counted[0]!;
+    this.refresh();
+    this.#agreed = true;
   }
 
-  #enqueueStep(batches: readonly B[], tokens: number, learningRate: number): { losses: MeasuredLoss; norm: Tensor } {
-    const scale = tokens === 0 ? 0 : 1 / tokens;
-    const { losses, gradients } = this.#accumulate(batches, scale);
-    const { norm, scale: gradientScale } = clipScale(leavesOf(gradients).map((leaf) => leaf.tensor), this.#maxGradientNorm);
+  /** Passes and update. Alone it enqueues all of it at once; with other ranks it waits for their gradients in between. */
+  async #enqueueStep(batches: readonly B[], tokens: number, learningRate: number): Promise<{ losses: MeasuredLoss; norm: Tensor }> {
+    const { losses, gradients } = scope(() => this.#accumulate(batches, tokens === 0 ? 0 : 1 / tokens));
+    try {
+      if (this.#collective !== null) await this.#collective.allReduce(tensorsIn([gradients, losses]));
+      return { losses, norm: scope(() => this.#update(gradients, learningRate)) };
+    } catch (error) {
+      disposeTree(losses);
+      throw error;
+    } finally {
+      disposeTree(gradients);
+    }
+  }
+
+  /** @returns the global norm before clipping */
+  #update(gradients: MapTree<P, Tensor>, learningRate: number): Tensor {
+    const { norm, scale } = clipScale(leavesOf(gradients).map((leaf) => leaf.tensor), this.#maxGradientNorm);
     const copies = this.compute === this.params ? null : this.compute;
-    this.optimizer.step(gradients, { learningRate, gradientScale, copies });
-    return { losses, norm };
+    this.optimizer.step(gradients, { learningRate, gradientScale: scale, copies });
+    return norm;
   }
 
   #accumulate(batches: readonly B[], scale: number): { losses: MeasuredLoss; gradients: MapTree<P, Tensor> } {
     const [first, ...others] = batches;
     if (first === undefined) throw new UsageError("trainer: expected at least one micro-batch, got none");
     const { result: [loss, raw], metrics } = this.#measuring((f) => scope(() => valueAndGrad(f)(this.compute, first, scale)));
-    const gradients = mapTree(raw, (g) => cast(g, "f32")) as unknown as MapTree<P, Tensor>;
-    for (const batch of others) {
-      const more = this.#measuring((f) => scope(() => {
-        addInto(loss, accumulateGrad(f)(gradients, this.compute, batch, scale));
-      }));
-      for (const [name, sum] of Object.entries(more.metrics)) addInto(metrics[name]!, sum);
-      disposeTree(more.metrics);
+    try {
+      const gradients = mapTree(raw, (g) => cast(g, "f32")) as unknown as MapTree<P, Tensor>;
+      for (const batch of others) {
+        const more = this.#measuring((f) => scope(() => {
+          addInto(loss, accumulateGrad(f)(gradients, this.compute, batch, scale));
+        }));
+        for (const [name, sum] of Object.entries(more.metrics)) addInto(metrics[name]!, sum);
+        disposeTree(more.metrics);
+      }
+      return { losses: { loss, metrics }, gradients };
+    } catch (error) {
+      disposeTree(metrics);
+      throw error;
     }
-    return { losses: { loss, metrics }, gradients };
   }
 
   /** Differentiates the loss and catches the metrics that come with it, which belong to the caller. */

@@ -9,7 +9,7 @@ import {
 } from "@danu/tensor";
 
 import { writeSynced } from "../src/files.ts";
-import { nodeFileSystem, Trainer, type FileSystem, type TensorFiles } from "../src/index.ts";
+import { nodeFileSystem, Trainer, type FileSystem, type TensorFiles, type TrainerOptions } from "../src/index.ts";
 
 /** Weights of a linear regression. */
 export interface ToyParams {
@@ -34,6 +34,7 @@ function noise(i: number): number {
  *  @param measuring gives the loss with the metric `firstOutput`, a mean over the rows */
 export function toyTrainer(
   device: Device = referenceDevice(), computeDtype: DType = "f32", outputs = 2, measuring = false,
+  more: Partial<TrainerOptions<ToyParams, ToyBatch>> = {},
 ): Trainer<ToyParams, ToyBatch> {
   const params = {
     weight: tensor(device, Array.from({ length: 3 * outputs }, (_, i) => noise(i + 1)), [3, outputs]),
@@ -47,6 +48,7 @@ export function toyTrainer(
       const loss = mul(sum(mul(mul(error, error), mask)), scale);
       return measuring ? { loss, metrics: { firstOutput: mul(sum(slice(stopGradient(output), 1, 0, 1)), scale) } } : loss;
     },
+    ...more,
   });
 }
 
