@@ -1,51 +1,48 @@
-// The SwiGLU kernels on a GPU: against plain loops, repeated, and timed, each variant beside the others.
+// The SwiGLU kernels on a GPU: against plain loops, repeated, and timed.
 // With --small only the small cases (for compute-sanitizer).
+#include "../kernels/swiglu-fp8.cu"
 #include "../kernels/swiglu.cu"
 #include "fp8.cuh"
 
-template <int THREADS, int MIN, int BAND> __global__ void __launch_bounds__(THREADS, MIN) forward_variant(const Bf16* gate_up, Bf16* h, uint8_t* q, uint8_t* t, unsigned* amax, const float* scale, int tokens, int F, int stride) {
-    swiglu_forward_tile<THREADS, BAND>(gate_up, h, q, t, amax, scale, tokens, F, stride);
-}
-template <int THREADS, int MIN, int BAND, int ROWS = 4> __global__ void __launch_bounds__(THREADS, MIN) backward_variant(const Bf16* d_h, const Bf16* gate_up, Bf16* d, uint8_t* q, uint8_t* t, unsigned* amax, const float* scale, int tokens, int F, int stride) {
-    swiglu_backward_tile<THREADS, BAND, ROWS>(d_h, gate_up, d, q, t, amax, scale, tokens, F, stride);
-}
-__global__ void reference(const Bf16* d_h, const Bf16* gate_up, float* h, float* d, int tokens, int F) {
+/// In double: h [tokens, F] and d [tokens, 2F], whose gate columns lie before up columns; with `apart`, d is [2, tokens, F].
+__global__ void reference(const Bf16* d_h, const Bf16* gate, const Bf16* up, float* h, float* d, int tokens, int F, bool apart) {
     for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < (size_t)tokens * F; i += (size_t)gridDim.x * blockDim.x) {
-        const size_t r = i / F, c = i % F, at = r * 2 * F + c;
-        const double g = __bfloat162float(gate_up[at]), u = __bfloat162float(gate_up[at + F]), y = __bfloat162float(d_h[i]), on = 1 / (1 + exp(-g));
-        h[i] = g * on * u; d[at] = y * u * on * (1 + g * (1 - on)); d[at + F] = y * g * on;
+        const size_t at = apart ? i : i / F * 2 * F + i % F, to_up = apart ? (size_t)tokens * F : F;
+        const double g = __bfloat162float(gate[at]), u = __bfloat162float(up[at]), y = __bfloat162float(d_h[i]), on = 1 / (1 + exp(-g));
+        h[i] = g * on * u; d[at] = y * u * on * (1 + g * (1 - on)); d[at + to_up] = y * g * on;
     }
 }
-struct Forward { const char* name; decltype(&swiglu_forward) kernel; int threads; };
-struct Backward { const char* name; decltype(&swiglu_backward) kernel; int threads; };
-const Forward FORWARD[] = {
-    {"forward 512 x 2, band 4", swiglu_forward, 512}, {"forward 512 x 2, band 1", forward_variant<512, 2, 1>, 512}, {"forward 512 x 2, band 16", forward_variant<512, 2, 16>, 512}, {"forward 256 x 3, band 4", forward_variant<256, 3, 4>, 256}, {"forward 256 x 4, band 4", forward_variant<256, 4, 4>, 256}};
-const Backward BACKWARD[] = {
-    {"backward 256 x 2, band 4", swiglu_backward, 256}, {"backward 256 x 2, band 1", backward_variant<256, 2, 1>, 256}, {"backward 512 x 1, band 1", backward_variant<512, 1, 1>, 512},
-    {"backward 256 x 3, band 1, 2 rows", backward_variant<256, 3, 1, 2>, 256}, {"backward 256 x 4, band 1, 1 row", backward_variant<256, 4, 1, 1>, 256}, {"backward 512 x 2, band 1, 1 row", backward_variant<512, 2, 1, 1>, 512}};
 
-void check(int tokens, int F, float scale, bool y, bool q, bool t, bool time) {
-    Buffer<Bf16> gate_up((size_t)tokens * 2 * F), d_h((size_t)tokens * F); Buffer<float> h((size_t)tokens * F), d((size_t)tokens * 2 * F);
-    fill(gate_up, 1, 2); fill(d_h, 2); reference<<<2048, 256>>>(d_h, gate_up, h, d, tokens, F);
-    const double n = (double)tokens * F; const int blocks = tiles(tokens) * tiles(F); const std::string shape = shape_of(tokens, F) + (y ? " bf16" : "") + (q ? " q" : "") + (t ? " t" : "");
-    {
-        Results<Fp8::e4m3> r(tokens, F, scale, y, q, t);
-        for (const Forward& v : FORWARD) {
-            const auto run = [&](int = 0) { v.kernel<<<blocks, v.threads, SWIGLU_FORWARD_SHARED>>>(gate_up, r.y(), r.q(), r.t(), r.amax, r.scale, tokens, F, r.stride); };
-            const bool ok = r.check(h, 2e-5f, run); line(v.name, shape, ok, r.text, time ? n * (4 + 2 * y + q + t) : 0, run);
-        }
-    }
-    Results<Fp8::e5m2> r(tokens, 2 * F, scale, y, q, t);
-    for (const Backward& v : BACKWARD) {
-        allow_shared(v.kernel, SWIGLU_BACKWARD_SHARED);
-        const auto run = [&](int = 0) { v.kernel<<<blocks, v.threads, SWIGLU_BACKWARD_SHARED>>>(d_h, gate_up, r.y(), r.q(), r.t(), r.amax, r.scale, tokens, F, r.stride); };
-        const bool ok = r.check(d, 2e-4f, run); line(v.name, shape, ok, r.text, time ? n * (6 + 2 * (2 * y + q + t)) : 0, run);
-    }
+/// `copies`: the row-major and the transposed copy of the gradients, and the transposed copy of h.
+struct Copies { bool q, t, h_t; };
+void fp8(int tokens, int F, float scale, Copies copies, bool time) {
+    const double n = (double)tokens * F; Buffer<Bf16> gate_up((size_t)tokens * 2 * F), d_h((size_t)tokens * F); Buffer<float> h((size_t)tokens * F), d((size_t)tokens * 2 * F);
+    fill(gate_up, 1, 2); fill(d_h, 2); reference<<<2048, 256>>>(d_h, gate_up, gate_up + F, h, d, tokens, F, false);
+    Results<Fp8::e4m3> forward(tokens, F, scale, false, true, false), again(tokens, F, scale, false, false, copies.h_t, false); Results<Fp8::e5m2> gradients(tokens, 2 * F, scale, false, copies.q, copies.t);
+    const auto run = [&](int = 0) { swiglu_fp8_forward<<<tokens, swiglu_fp8::FORWARD_THREADS>>>(gate_up, forward.q(), forward.amax(), forward.scale, tokens, F); };
+    const bool ok = forward.check(h, 2e-5f, run); line("swiglu_fp8_forward", shape_of(tokens, F) + forward.wanted(), ok, forward.text, time ? n * 5 : 0, run);
+    allow_shared(swiglu_fp8_backward, swiglu_fp8::BACKWARD_SHARED);
+    const auto back = [&](int = 0) {
+        swiglu_fp8_backward<<<tiles(tokens) * tiles(F), swiglu_fp8::BACKWARD_THREADS, swiglu_fp8::BACKWARD_SHARED>>>(d_h, gate_up, gradients.q(), gradients.t(), gradients.amax(), gradients.scale, again.t(), again.scale, tokens, F, gradients.stride); };
+    const bool ok_d = gradients.check(d, 2e-4f, back), ok_h = !copies.h_t || again.check(h, 2e-5f, back);
+    line("swiglu_fp8_backward", shape_of(tokens, F) + gradients.wanted() + (copies.h_t ? ", h t" : ""), ok_d && ok_h, gradients.text + again.text, time ? n * (6 + 2 * (copies.q + copies.t) + copies.h_t) : 0, back);
+}
+void bf16(int tokens, int F, bool time) {
+    const size_t n = (size_t)tokens * F; Buffer<Bf16> gate(n), up(n), d_h(n); Buffer<float> h(n), d(2 * n), d_up(n);
+    fill(gate, 1, 2); fill(up, 3, 2); fill(d_h, 2); reference<<<2048, 256>>>(d_h, gate, up, h, d, tokens, F, true);
+    CHECK(cudaMemcpy(d_up, d + n, n * 4, cudaMemcpyDeviceToDevice));
+    Results<Fp8::e4m3> forward(tokens, F, 1, true, false, false, false), of_gate(tokens, F, 1, true, false, false, false), of_up(tokens, F, 1, true, false, false, false); const int blocks = (n + 2047) / 2048;
+    const auto run = [&](int = 0) { swiglu_bf16<<<blocks, 256>>>(forward.y(), gate, up, n); };
+    const auto back = [&](int = 0) { swiglu_gradient_bf16<<<blocks, 256>>>(of_gate.y(), of_up.y(), d_h, gate, up, n); };
+    const bool ok = forward.check(h, 1e-5f, run); line("swiglu_bf16", shape_of(tokens, F), ok, forward.text, time ? n * 6. : 0, run);
+    const bool ok_gate = of_gate.check(d, 1e-4f, back), ok_up = of_up.check(d_up, 1e-4f, back);
+    line("swiglu_gradient_bf16", shape_of(tokens, F), ok_gate && ok_up, of_gate.text + of_up.text, time ? n * 10. : 0, back);
 }
 
 int main(int count, char** names) {
-    check(1, 8, 1, true, true, true, false); check(300, 264, 30, true, true, true, false); check(700, 136, 30, false, true, true, false); check(130, 128, 30, true, false, false, false);
+    fp8(1, 8, 1, {true, true, true}, false); fp8(300, 272, 30, {true, true, true}, false); fp8(700, 144, 30, {false, true, true}, false); fp8(130, 128, 30, {true, false, false}, false);
+    bf16(3, 37, false); bf16(130, 128, false);
     if (count > 1 && !strcmp(names[1], "--small")) return failures;
-    check(16384, 6912, 30, false, true, true, true); check(16384, 6912, 30, true, false, false, true);
+    fp8(16384, 6912, 30, {true, true, true}, true); fp8(16384, 6912, 30, {true, false, false}, true); bf16(16384, 6912, true);
     return failures;
 }

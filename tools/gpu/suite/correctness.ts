@@ -13,8 +13,7 @@ export function correctnessParts(): Part[] {
       { name: `tests/${name}`, command: suiteCommand("test", name), limit: 200, alone: false, findings: countTests }
     )),
     ...programs.map((name): Part => (
-      // A whole model with its optimizer leaves no memory for others.
-      { name: `kernels/${name}`, command: [programPath(name)], limit: 60, alone: name === "step", findings: countChecks }
+      { name: `kernels/${name}`, command: [programPath(name)], limit: 60, alone: false, findings: countChecks }
     )),
     ...(sanitizer === null ? [] : ["memcheck", "synccheck"]).flatMap((tool) => programs.map((name): Part => ({
       name: `${tool}/${name}`, command: [sanitizer!, "--tool", tool, "--error-exitcode", "9", programPath(name), "--small"],

@@ -9,14 +9,14 @@ test("rates are found in the lines of every program", () => {
     "adamw flat <4>                     n 1000 step 1 clip 1                    0.1130 ms   4140 GB/s  96.8 %",
     "adamw flat <4>                     n 1000 step 1 clip 1                   difference 1.0e-08 ok",
     "memory copy by the driver, 4 GiB                     2.240 ms   3835 GB/s",
-    "step of 131072 tokens: 1736.3 ms, 75490 tokens/s, 849 model TFLOP/s; enqueued in 20.1 ms of host time",
+    "step, bf16 weights, vector, batch 1, position 4095, early, 32 MiB ahead  1.304 ms    767 tokens/s   2690 GB/s  60.9 %",
   ].join("\n");
   expect(ratesIn(output)).toEqual([
     { name: "fp8 forward, cluster sharing B 16384 x 2560 x 6912", value: 1495, unit: "TFLOP/s" },
     { name: "attention window T 16384 heads 32/8 window 4096 document 0", value: 545, unit: "TFLOP/s" },
     { name: "adamw flat <4> n 1000 step 1 clip 1", value: 4140, unit: "GB/s" },
     { name: "memory copy by the driver, 4 GiB", value: 3835, unit: "GB/s" },
-    { name: "step of 131072 tokens", value: 75490, unit: "tokens/s" },
-    { name: "step of 131072 tokens", value: 849, unit: "TFLOP/s" },
+    { name: "step, bf16 weights, vector, batch 1, position 4095, early, 32 MiB ahead", value: 767, unit: "tokens/s" },
+    { name: "step, bf16 weights, vector, batch 1, position 4095, early, 32 MiB ahead", value: 2690, unit: "GB/s" },
   ]);
 });
