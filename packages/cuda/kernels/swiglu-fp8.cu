@@ -10,19 +10,26 @@ DEVICE float sigmoid(float x) { return __fdividef(1.f, 1.f + __expf(-x)); }
 constexpr int FORWARD_THREADS = 128, BACKWARD_THREADS = 256;
 [[maybe_unused]] constexpr int BACKWARD_SHARED = 3 * Columns::BYTES + 64;
 
-/// A row a block.
+/// A row a block, of which a thread has 8 columns of two places on their way.
 DEVICE void forward(const Bf16* __restrict__ gate_up, uint8_t* __restrict__ q, unsigned* amax, const float* scale, int F) {
     __shared__ float warps[FORWARD_THREADS / 32];
     const Bf16* row = gate_up + (size_t)blockIdx.x * 2 * F;
     const unsigned found = peek(amax); const float factor = scale ? *scale : 1.f;
     float top = 0;
-    #pragma unroll 4
-    for (int c = threadIdx.x * 8; c < F; c += FORWARD_THREADS * 8) {
-        float g[8], h[8]; unpack(load16(row + c, true), g); unpack(load16(row + F + c, true), h);
+    #pragma unroll 1
+    for (int first = threadIdx.x * 8; first < F; first += FORWARD_THREADS * 16) {
+        const auto column = [&](int i) { return first + i * FORWARD_THREADS * 8; };
+        uint4 gate[2], up[2];
         #pragma unroll
-        for (int j = 0; j < 8; j++) h[j] *= g[j] * sigmoid(g[j]);
-        top = largest(top, h);
-        if (q) *reinterpret_cast<uint2*>(q + (size_t)blockIdx.x * F + c) = cast<Fp8::e4m3>(h, factor);
+        for (int i = 0; i < 2; i++) { gate[i] = load16(row + column(i), column(i) < F); up[i] = load16(row + F + column(i), column(i) < F); }
+        #pragma unroll
+        for (int i = 0; i < 2; i++) if (column(i) < F) {
+            float g[8], h[8]; unpack(gate[i], g); unpack(up[i], h);
+            #pragma unroll
+            for (int j = 0; j < 8; j++) h[j] *= g[j] * sigmoid(g[j]);
+            top = largest(top, h);
+            if (q) *reinterpret_cast<uint2*>(q + (size_t)blockIdx.x * F + column(i)) = cast<Fp8::e4m3>(h, factor);
+        }
     }
     raise<FORWARD_THREADS>(amax, found, top, warps);
 }
