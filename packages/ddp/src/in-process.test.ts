@@ -80,19 +80,27 @@ test("all ranks get the values of the root, of every type", async () => {
   }
 });
 
-test("a barrier holds every rank until the last is here; calls that are not awaited keep their order", async () => {
+test("a barrier holds every rank until the last is here", async () => {
   const arrived: number[] = [];
   await runRanks(inProcess(3), async (collective) => {
     await pause(3 * collective.rank);
     arrived.push(collective.rank);
     await collective.barrier();
     expect(arrived).toEqual([0, 1, 2]);
-    const [sum, top] = [Float64Array.of(collective.rank + 1), Float64Array.of(0)];
-    const first = collective.allReduce([sum]);
-    const second = collective.allReduce([sum], "max").then(() => { top[0] = sum[0]!; });
+  });
+});
+
+test("calls that are not awaited are carried out one after another, in their order", async () => {
+  await runRanks(inProcess(3, { bucketBytes: 8 }), async (collective) => {
+    const numbers = Float64Array.of(1, 10, 100 * collective.rank);
+    using x = tensor(referenceDevice(), [1, 10, 100 * collective.rank]);
+    const calls = Array.from({ length: 4 }, () => collective.allReduce([x, numbers]));
+    calls.push(collective.broadcast([x, numbers], 1), collective.allReduce([x, numbers], "max"));
     await collective.barrier();
-    expect([sum[0], top[0]]).toEqual([6, 6]);
-    await Promise.all([first, second]);
+    // Four sums over three ranks: 3⁴ times 1 and 10, and 3³ times the sum of 0, 100 and 200.
+    expect([...numbers]).toEqual([81, 810, 8100]);
+    expect([...await x.read()]).toEqual([81, 810, 8100]);
+    await Promise.all(calls);
   });
 });
 
