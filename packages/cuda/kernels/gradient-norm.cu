@@ -1,4 +1,4 @@
-// Global norm of the f32 gradients, which lie in one flat arena, and the factor that clips them. PyTorch, clip_grad_norm_.
+// Global norm of the f32 gradients, tensor after tensor, and the factor that clips them. PyTorch, clip_grad_norm_.
 //   norm = sqrt(Σ g²)      clip = min(1, limit / (norm + 1e-6)), NaN where the norm is not finite: then no step is taken
 // Sums of fixed chunks, each by one block, then one block over those sums: the order hangs neither on the grid nor on the
 // GPU. Must move: 4 bytes a gradient.
@@ -45,15 +45,6 @@ template <int LOADS, int ROUNDS> struct Squares {
     }
 };
 using Chosen = Squares<8, 8>;
-
-/// Sum of what the blocks left, by one block; for thread 0.
-DEVICE double sum_all(const double* sums, int count) {
-    double sum = 0;
-    #pragma unroll 4
-    for (int i = threadIdx.x; i < count; i += FINAL_THREADS) sum += sums[i];
-    return block_sum<FINAL_THREADS>(sum);
-}
-DEVICE float clip(float norm, double limit) { return norm < INFINITY ? (float)min(1.0, limit / ((double)norm + 1e-6)) : NAN; }
 }  // namespace gradient_norm
 
 /// One block a chunk of 65,536.
@@ -62,22 +53,14 @@ extern "C" __global__ void __launch_bounds__(gradient_norm::THREADS) gradient_no
     gradient_norm::Chosen::run(sums, gradient, n);
 }
 
-/// One block of 1024.
-/// @param norm [2]: norm, clip factor  @param sums [count], of every arena  @param limit [1], infinite only to measure
-extern "C" __global__ void __launch_bounds__(gradient_norm::FINAL_THREADS) gradient_norm_clip(float* norm, const double* sums, int count, const float* limit) {
-    using namespace gradient_norm;
-    const double sum = sum_all(sums, count);
-    if (threadIdx.x != 0) return;
-    const float value = (float)sqrt((double)(float)sum);    // the sum as f32, where what overflows is infinite
-    norm[0] = value;
-    norm[1] = clip(value, *limit);
-}
-
 /// One block of 1024: adds the sums to what `total` [1] holds.
 /// @param sums [count]
 extern "C" __global__ void __launch_bounds__(gradient_norm::FINAL_THREADS) gradient_norm_add(float* total, const double* sums, int count) {
     using namespace gradient_norm;
-    const double sum = sum_all(sums, count);
+    double sum = 0;
+    #pragma unroll 4
+    for (int i = threadIdx.x; i < count; i += FINAL_THREADS) sum += sums[i];
+    sum = block_sum<FINAL_THREADS>(sum);
     if (threadIdx.x == 0) *total = (float)(*total + sum);
 }
 
@@ -85,5 +68,5 @@ extern "C" __global__ void __launch_bounds__(gradient_norm::FINAL_THREADS) gradi
 /// @param scale [1]  @param norm [1]  @param squares [1]  @param limit infinite only to measure
 extern "C" __global__ void gradient_norm_scale(float* scale, float* norm, const float* squares, double limit) {
     *norm = (float)sqrt((double)*squares);
-    *scale = gradient_norm::clip(*norm, limit);
+    *scale = *norm < INFINITY ? (float)min(1.0, limit / ((double)*norm + 1e-6)) : NAN;
 }

@@ -121,9 +121,12 @@ export const mutatedPrograms: readonly MutatedProgram[] = [
   },
   {
     program: "adamw",
-    mutations: inFile("adamw.cu",
-      ["weight decay where there is none", "w.decays ? s.decay : 1;", "PLANTED || w.decays ? s.decay : 1;"],
-      ["amax without one warp", "for (int i = 1; i < THREADS / 32; i++)", "for (int i = PLANTED ? 2 : 1; i < THREADS / 32; i++)"],
-      ["no __syncthreads between a tile and its transposition", "__syncthreads();", "if (!PLANTED) __syncthreads();"]),
+    mutations: [
+      ...inFile("adamw.cu",
+        ["weight decay forgotten", "p[i] * s.decay", "p[i] * (PLANTED ? 1 : s.decay)"],
+        ["a step taken whose factor is not finite", "if (adamw::finite(factor))", "if (PLANTED || adamw::finite(factor))"],
+        ["copies of fp8 that know no rows of other weights", "(size_t)(from + j) * stride", "(size_t)(from + j) * (PLANTED ? rows : stride)"]),
+      ...inFile("quantise.cuh", ["no __syncthreads between a tile and its transposition", "__syncthreads();", "if (!PLANTED) __syncthreads();"]),
+    ],
   },
 ];

@@ -104,7 +104,7 @@ async function trainOn(device: Device, config: DecoderConfig, computeDtype: DTyp
 const types = ["f32", "bf16"] as const;
 const kinds = (["9.0", "8.0"] as const).flatMap((capability) => [80, 64].map((headDim) => ({ capability, headDim })));
 const kernelFiles = [
-  "attention-backward", "attention-forward", "attention-portable-backward", "attention-portable-forward", "cast", "cross-entropy", "elementwise",
+  "adamw", "attention-backward", "attention-forward", "attention-portable-backward", "attention-portable-forward", "cast", "cross-entropy", "elementwise",
   "embedding", "gradient-norm", "matmul", "movement", "norm", "norm-rows", "reduce", "rope", "swiglu", "updates",
 ];
 

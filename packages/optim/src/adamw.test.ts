@@ -1,4 +1,6 @@
-import { disposeTree, referenceDevice, scope, tensor, type DType, type Tensor } from "@danu/tensor";
+import {
+  assign, cast, disposeTree, fp8Columns, fp8Matrix, fp8Rows, mapTree, referenceDevice, scope, tensor, tensorsIn, writeFp8, type Device, type DType, type Fp8Matrix, type Tensor,
+} from "@danu/tensor";
 import { goldenAdamw } from "@danu/testing";
 import { expect, test } from "vitest";
 
@@ -48,12 +50,12 @@ test("decay shrinks tensors of two or more axes and leaves norms and biases alon
   near(await params.scalar.read(), [1], 0);
 });
 
-test("a gradient scale that is not finite writes nothing: neither parameter, moments nor copy", async () => {
+test("a gradient scale that is not finite leaves parameter and moments, and the copy is written all the same", async () => {
   const device = referenceDevice();
   const make = (values: readonly number[], dtype: DType = "f32"): Tensor => tensor(device, values, [2], dtype);
   for (const poison of [NaN, Infinity, -Infinity]) {
     const [param, mean, variance] = [make([1, -2]), make([0.5, 0.25]), make([0.125, 1])];
-    const [gradient, copy, scale] = [make([poison, 3]), make([1, -2], "bf16"), tensor(device, [poison], [])];
+    const [gradient, copy, scale] = [make([poison, 3]), make([9, 9], "bf16"), tensor(device, [poison], [])];
     const attrs = { learningRate: 0.1, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, step: 3 };
     scope(() => adamw(param, gradient, mean, variance, scale, copy, attrs));
     expect([...await param.read()]).toEqual([1, -2]);
@@ -96,6 +98,47 @@ test("the low-precision copy is the rounded parameter after every step", async (
   }
 });
 
+/** A matrix with factors that were taken from earlier weights. */
+function usedMatrix(device: Device, O: number, C: number): Fp8Matrix {
+  const matrix = fp8Matrix(device, O, C);
+  scope(() => {
+    const row = [96, 1 / 96, 0.25, 3, ...new Array<number>(fp8Columns.count - 4).fill(0)];
+    assign(matrix.scaling, tensor(device, fp8Rows.flatMap(() => row), [fp8Rows.length, fp8Columns.count]));
+  });
+  return matrix;
+}
+
+test.each([[1], [NaN]])("weights in fp8 are those after the step, cast by the factor in force, with a gradient scale of %d", async (factor) => {
+  const device = referenceDevice();
+  const weights = (seed: number): { key: Tensor; value: Tensor; norm: Tensor } => {
+    const values = (n: number, offset: number): number[] => Array.from({ length: n }, (_, i) => 7 * Math.sin(seed + offset + i));
+    return { key: tensor(device, values(6, 0), [2, 3]), value: tensor(device, values(12, 50), [4, 3]), norm: tensor(device, values(3, 90)) };
+  };
+  const [params, plain, gradients] = [weights(1), weights(1), weights(2)];
+  const copies = mapTree(params, ({ shape, size }) => tensor(device, new Array<number>(size).fill(9), shape, "bf16"));
+  const [written, expected] = [usedMatrix(device, 6, 3), usedMatrix(device, 6, 3)];
+  const [optimizer, other] = [new AdamW(params), new AdamW(plain)];
+  const gradientScale = tensor(device, [factor], []);
+  const fp8 = new Map([[params.value, { matrix: written, row: 2 }], [params.key, { matrix: written, row: 0 }]]);
+  const bytes = async (tree: unknown): Promise<Uint8Array[]> => Promise.all(tensorsIn(tree).map((tensor) => tensor.bytes()));
+  for (let step = 0; step < 3; step++) {
+    scope(() => {
+      optimizer.step(gradients, { learningRate: 0.1, gradientScale, copies, fp8 });
+      other.step(gradients, { learningRate: 0.1, gradientScale });
+      writeFp8(expected, [plain.key, plain.value]);
+    });
+    expect(await bytes([params, optimizer.mean, optimizer.variance, written])).toEqual(await bytes([plain, other.mean, other.variance, expected]));
+    const rounded = scope(() => mapTree(plain, (p) => cast(p, "bf16")));
+    expect(await bytes(copies)).toEqual(await bytes(rounded));
+    disposeTree(rounded);
+  }
+  const top = Math.max(...(await Promise.all([params.key.read(), params.value.read()])).flatMap((values) => Array.from(values, Math.abs)));
+  expect((await written.scaling.read())[fp8Rows.indexOf("weight") * fp8Columns.count + fp8Columns.amax]).toBeGreaterThanOrEqual(top);
+  for (const owner of [optimizer, other]) owner[Symbol.dispose]();
+  disposeTree([params, plain, gradients, copies, written, expected, gradientScale]);
+  expect(device.liveBuffers).toBe(0);
+});
+
 test("shapes and types that do not fit are refused", () => {
   const device = referenceDevice();
   const [two, three, low] = [tensor(device, [1, 2]), tensor(device, [1, 2, 3]), tensor(device, [1, 2], [2], "bf16")];
@@ -103,4 +146,12 @@ test("shapes and types that do not fit are refused", () => {
   expect(() => adamw(two, three, two, two, null, null, attrs)).toThrow("adamw: expected [2] throughout, got [3]");
   expect(() => adamw(low, two, two, two, null, null, attrs)).toThrow("adamw: expected an f32 param, got bf16");
   expect(() => adamw(two, two, two, two, two, null, attrs)).toThrow("expected one f32 gradient scale, got f32 [2]");
+  const [weight, matrix] = [tensor(device, [1, 2, 3, 4], [2, 2]), fp8Matrix(device, 3, 2)];
+  const written = (param: Tensor, row: number, to: Fp8Matrix): void => adamw(param, param, param, param, null, null, attrs, { matrix: to, row });
+  expect(() => written(weight, 2, matrix)).toThrow("adamw: expected a parameter within the rows of [3, 2], got [2, 2] at 2");
+  expect(() => written(weight, -1, matrix)).toThrow("got [2, 2] at -1");
+  expect(() => written(two, 0, matrix)).toThrow("got [2] at 0");
+  expect(() => written(weight, 0, { ...matrix, transposed: matrix.rowwise })).toThrow(
+    "adamw: expected a matrix as fp8Matrix makes it, got f32 [3, 19], f8e4m3 [3, 2], f8e4m3 [3, 2]",
+  );
 });

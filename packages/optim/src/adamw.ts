@@ -1,6 +1,6 @@
 import { disposeTree, keep, leavesOf, mapTree, zeros, type MapTree, type Tensor } from "@danu/tensor";
 
-import { adamw } from "./adamw-op.ts";
+import { adamw, type Fp8Copy } from "./adamw-op.ts";
 
 /** Settings that stay the same over a run; the learning rate comes with every step. */
 export interface AdamWOptions {
@@ -18,6 +18,8 @@ export interface AdamWStep {
   readonly gradientScale?: Tensor | null;
   /** Low-precision copies of the parameters, refreshed in the same pass; the structure of the parameters. */
   readonly copies?: unknown;
+  /** Parameters that are also written in fp8, in the same pass, each with where to. */
+  readonly fp8?: ReadonlyMap<Tensor, Fp8Copy>;
 }
 
 /** AdamW over a tree of f32 parameters, which it updates in place. It owns its two moments of every parameter. */
@@ -38,14 +40,14 @@ export class AdamW<P> implements Disposable {
 
   /** Takes one step.
    *  @param gradients f32, the structure of the parameters */
-  step(gradients: MapTree<P, Tensor>, { learningRate, gradientScale = null, copies = null }: AdamWStep): void {
+  step(gradients: MapTree<P, Tensor>, { learningRate, gradientScale = null, copies = null, fp8 }: AdamWStep): void {
     this.steps++;
     const [g, m, v] = [gradients, this.mean, this.variance].map((tree) => leavesOf(tree));
     const c = copies === null ? null : leavesOf(copies);
     this.#params.forEach((param, i) => {
       const weightDecay = param.shape.length >= 2 ? this.options.weightDecay : 0;
       const attrs = { ...this.options, weightDecay, learningRate, step: this.steps };
-      adamw(param, g![i]!.tensor, m![i]!.tensor, v![i]!.tensor, gradientScale, c?.[i]!.tensor ?? null, attrs);
+      adamw(param, g![i]!.tensor, m![i]!.tensor, v![i]!.tensor, gradientScale, c?.[i]!.tensor ?? null, attrs, fp8?.get(param));
     });
   }
 

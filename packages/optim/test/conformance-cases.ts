@@ -1,4 +1,4 @@
-import { defineOp, runUpdate, type AnyUpdate, type Inputs, type Op, type Tensor } from "@danu/tensor";
+import { defineOp, fp8Columns, fp8Rows, runUpdate, type AnyUpdate, type Inputs, type Op, type Tensor } from "@danu/tensor";
 import {
   conformanceCase,
   hostTensor,
@@ -7,6 +7,7 @@ import {
   shapes,
   type CaseFor,
   type ConformanceCase,
+  type HostInputs,
   type HostTensor,
 } from "@danu/testing";
 import fc from "fast-check";
@@ -44,7 +45,33 @@ const optimizerNumbers: fc.Arbitrary<AdamWAttrs> = fc.record({
 });
 
 type AdamWInputs = Parameters<typeof adamwOp.check>[0];
-type AdamWHost = readonly [HostTensor, HostTensor, HostTensor, HostTensor, HostTensor | null, HostTensor | null];
+type AdamWHost = HostInputs<AdamWInputs>;
+type Fp8Host = readonly [scaling: HostTensor, rowwise: HostTensor, transposed: HostTensor];
+
+/** A matrix in fp8 with rows before and after those of a parameter. */
+interface Fp8Place {
+  readonly O: number;
+  readonly C: number;
+  readonly row: number;
+  readonly after: number;
+}
+
+const fp8Places: fc.Arbitrary<Fp8Place> = fc.record({
+  O: fc.constantFrom(1, 5, 16, 48),
+  C: fc.constantFrom(3, 16, 144),
+  row: fc.constantFrom(0, 3, 32),
+  after: fc.constantFrom(0, 1, 16),
+});
+
+function fp8Matrix({ O, C, row, after }: Fp8Place, seed: number): Fp8Host {
+  const rows = row + O + after;
+  const values = fp8Rows.flatMap((_, i) => [64, 1 / 64, i, ...new Array<number>(fp8Columns.count - 3).fill(0.5)]);
+  return [
+    { shape: [fp8Rows.length, fp8Columns.count], dtype: "f32", values },
+    hostTensor("f8e4m3", [rows, C], seed),
+    hostTensor("f8e4m3", [C, rows], seed + 1),
+  ];
+}
 
 /** Largest absolute size of the terms that new mean, variance and parameter are sums of. */
 function largestTerms([param, gradient, mean, variance, scale]: AdamWHost, attrs: AdamWAttrs): readonly number[] {
@@ -66,7 +93,7 @@ function largestTerms([param, gradient, mean, variance, scale]: AdamWHost, attrs
 }
 
 const adamw = conformanceCase(
-  written<AdamWInputs, AdamWAttrs>(adamwOp, ([param, , mean, variance, , copy]) => [param, mean, variance, copy]),
+  written<AdamWInputs, AdamWAttrs>(adamwOp, ([param, , mean, variance, , copy, ...fp8]) => [param, mean, variance, copy, ...fp8]),
   {
     dtypes: ["f32"],
     sample: () =>
@@ -77,8 +104,10 @@ const adamw = conformanceCase(
           fc.constantFrom(null, 1, 0.37, 0, NaN, Infinity),
           fc.constantFrom(null, "bf16", "f16"),
           optimizerNumbers,
+          fc.option(fp8Places),
         )
-        .map(([shape, seed, factor, copy, attrs]) => {
+        .map(([anyShape, seed, factor, copy, numbers, place]) => {
+          const shape = place === null ? anyShape : [place.O, place.C];
           const fresh = (offset: number): HostTensor => hostTensor("f32", shape, seed + offset);
           const variance = fresh(3);
           const x: AdamWHost = [
@@ -94,12 +123,16 @@ const adamw = conformanceCase(
             },
             factor === null ? null : single(factor),
             copy === null ? null : hostTensor(copy, shape, seed),
+            ...(place === null ? ([] as const) : fp8Matrix(place, seed + 4)),
           ];
-          return { x, attrs };
+          return { x, attrs: place === null ? numbers : { ...numbers, row: place.row }, fixed: [7, 8] };
         }),
     bound: ({ x, attrs }) => {
       const [m, v, p] = largestTerms(x, attrs) as [number, number, number];
-      return [{ absolute: 16 * p }, { absolute: 4 * m }, { absolute: 6 * v }, { absolute: 16 * p }];
+      const parameter = { absolute: 16 * p };
+      // A number between two of fp8 may be cast to the other one.
+      const fp8 = [parameter, { steps: 1 }, { steps: 1 }];
+      return [parameter, { absolute: 4 * m }, { absolute: 6 * v }, ...(x[5] === null ? [] : [parameter]), ...fp8];
     },
   },
 );

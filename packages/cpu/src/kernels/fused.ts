@@ -154,7 +154,7 @@ export function provideFused(cpu: CpuDevice): void {
     .provide(attentionOp, attention, isNativeAttention)
     .provide(attentionGradOp, attentionGrad, (x, attrs) => isNativeAttention(x, attrs) && attrs.keyLength === null)
     .provide(ropeOp, rope, isNative)
-    .provide(adamwOp, adamw, ([, , , , , copy]) => copy === null || copy.dtype === "bf16")
+    .provide(adamwOp, adamw, ([, , , , , copy, ...fp8]) => fp8.length === 0 && (copy === null || copy.dtype === "bf16"))
     .provide(addIntoOp, ([target, source]) => {
       cpu.check("addInto", cpu.library.addInto(
         cpu.queue, target.handle, source.handle, target.size, codeOf(target.dtype), codeOf(source.dtype),

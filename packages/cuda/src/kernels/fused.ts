@@ -5,6 +5,7 @@ import {
 } from "@danu/tensor";
 
 import type { CudaDevice } from "../device.ts";
+import { adamw, isAdamW } from "./adamw.ts";
 import { provideAttention } from "./attention.ts";
 import { linearCrossEntropy, tokenLosses, tokenLossesGrad } from "./cross-entropy.ts";
 import { isFused } from "./flat.ts";
@@ -15,7 +16,7 @@ import { isOperand, linearKernel } from "./matmul.ts";
 import { rmsNorm, rmsNormGrad } from "./rms-norm.ts";
 import { rope } from "./rope.ts";
 import { swiglu, swigluGrad } from "./swiglu.ts";
-import { adamw, addInto, scaleInto } from "./updates.ts";
+import { addInto, scaleInto } from "./updates.ts";
 
 /** Gives a GPU its own kernels for the fused ops. */
 export function provideFused(cuda: CudaDevice): void {
@@ -32,7 +33,7 @@ export function provideFused(cuda: CudaDevice): void {
     .provide(tokenLossesGradOp, tokenLossesGrad, ([, x]) => isFused(x))
     .provide(linearCrossEntropyOp, linearCrossEntropy, ([x]) => isFused(x))
     .provide(ropeOp, rope, ([x]) => isFused(x))
-    .provide(adamwOp, adamw, ([, , , , , copy]) => copy === null || copy.dtype === "bf16")
+    .provide(adamwOp, adamw, isAdamW)
     .provide(addIntoOp, addInto, ([target, source]) => isFused(target, source))
     .provide(scaleIntoOp, scaleInto, ([target]) => isFused(target))
     .provide(addSquaresOp, addSquares)

@@ -1,99 +1,67 @@
-// The gradient's norm and AdamW on the CPU twin against plain loops in f64.
-#include "../../kernels/gradient-norm.cu"
+// AdamW and the copies that it writes on the CPU twin, against plain loops in f64.
 #include "../../kernels/adamw.cu"
 
-#include <random>
+#include "plain.h"
 
-static std::mt19937 rng(1);
-static int failures = 0;
-using H = __nv_bfloat16;
-static std::vector<float> normal(size_t n, float scale = 1) { std::normal_distribution<float> draw; std::vector<float> v(n); for (auto& x : v) x = draw(rng) * scale; return v; }
-static void say(const char* name, const char* sizes, double worst, double bound) {
-    const bool ok = worst <= bound; if (!ok) failures++;     // NaN fails
-    printf("%-16s %-44s difference %.1e  %s\n", name, sizes, worst, ok ? "ok" : "WRONG");
-}
-static double relative(double got, double want) { return isnan(got) ? INFINITY : fabs(got - want) / max(1e-2, fabs(want)); }
+const AdamWScalars scalars{0.99f, 0.1f, 0.95f, 0.05f, 1e-8f, 3e-3f, 0.4f};
 
-template <class S> void norm(size_t n, float scale, float limit, const char* name) {
-    auto g = normal(n, scale); const int blocks = (n + S::CHUNK - 1) / S::CHUNK;
-    std::vector<double> sums(blocks, NAN); float out[2] = {NAN, NAN};
-    twin::launch({blocks}, gradient_norm::THREADS, 1, 0, [&] { S::run(sums.data(), g.data(), n); });
-    twin::launch({1}, gradient_norm::FINAL_THREADS, 1, 0, [&] { gradient_norm_clip(out, sums.data(), blocks, &limit); });
-    double want = 0; for (float x : g) want += (double)x * x;
-    want = sqrt(want); const double clip = min(1.0, limit / (want + 1e-6));
-    char sizes[64]; snprintf(sizes, sizeof sizes, "n %zu limit %g norm %.4g clip %.4g", n, limit, out[0], out[1]);
-    if (scale > 1e18) say(name, sizes, isinf(out[0]) && isnan(out[1]) ? 0 : 1, 0);
-    else say(name, sizes, max(fabs(out[0] / want - 1), fabs(out[1] / clip - 1)), 1e-6);
-}
-
-struct Plain { double p, m, v; };
-static Plain plain(double p, double m, double v, double g, const double* s, int t, float clip, bool decays) {
-    if (!isfinite(clip)) return {p, m, v};
-    g *= clip; m = s[1] * m + (1 - s[1]) * g; v = s[2] * v + (1 - s[2]) * g * g;
-    p = p * (1 - (decays ? s[0] * s[4] : 0)) - s[0] / (1 - pow(s[1], t)) * m / (sqrt(v) / sqrt(1 - pow(s[2], t)) + s[3]);
-    return {p, m, v};
-}
-static const double settings[5] = {1e-2, 0.9, 0.95, 1e-8, 0.1};
-static AdamWStep prepare(int t, float clip) { AdamWStep s; twin::launch({1}, 1, 1, 0, [&] { adamw_prepare(&s, settings, &t, &clip); }); return s; }
-struct State { std::vector<float> p, m, v, g; explicit State(size_t n) : p(normal(n)), m(normal(n, 0.1f)), v(n), g(normal(n)) { for (auto& x : v) x = fabs(normal(1, 0.1f)[0]); } };
-static double compare(const State& now, const State& old, int t, float clip, bool decays) {
-    double worst = 0;
-    for (size_t i = 0; i < old.p.size(); i++) {
-        const Plain want = plain(old.p[i], old.m[i], old.v[i], old.g[i], settings, t, clip, decays);
-        worst = max(worst, max(relative(now.p[i], want.p), max(relative(now.m[i], want.m), relative(now.v[i], want.v))));
-        if (now.g[i] != 0) worst = INFINITY;
+/// Parameters before and after a step.
+struct State {
+    std::vector<float> p0, m0, v0, g; Poisoned<float> p, m, v; Poisoned<Bf16> copy; const bool with_copy;
+    State(size_t n, bool with_copy) : p0(normal<float>(n)), m0(normal<float>(n, 0.1f)), v0(normal<float>(n, 0.01f)), g(normal<float>(n, 2)), p(n), m(n), v(n), copy(n), with_copy(with_copy) {
+        for (float& x : v0) x = fabs(x);
+        std::copy(p0.begin(), p0.end(), p.data()); std::copy(m0.begin(), m0.end(), m.data()); std::copy(v0.begin(), v0.end(), v.data());
     }
-    return worst;
-}
+    Bf16* bf16() { return with_copy ? copy.data() : nullptr; }
+    /// Elements that are not those after a step with this factor of the gradients; a factor that is not finite takes none.
+    long wrong(float scale) const {
+        const bool taken = std::isfinite(scale); const AdamWScalars& s = scalars; long bad = 0;
+        const auto d = [&](size_t i) { return (double)g[i] * scale; };
+        const auto mean = [&](size_t i) { return m0[i] + (d(i) - m0[i]) * s.beta1_complement; };
+        const auto variance = [&](size_t i) { return v0[i] * (double)s.beta2 + d(i) * d(i) * s.beta2_complement; };
+        const auto parameter = [&](size_t i) { return p0[i] * (double)s.decay - mean(i) / (sqrt(variance(i)) / s.root_bias2 + s.eps) * s.step_size; };
+        if (taken) bad += m.wrong(mean, 1e-7, 1e-7) + v.wrong(variance, 3e-7) + p.wrong(parameter, 3e-7, 1e-8);
+        else bad += memcmp(m.memory.data(), m0.data(), m0.size() * 4) || memcmp(v.memory.data(), v0.data(), v0.size() * 4) || memcmp(p.memory.data(), p0.data(), p0.size() * 4);
+        for (size_t i = 0; i < copy.memory.size(); i++) bad += with_copy && i < p0.size() ? float(copy.memory[i]) != float(Bf16(p.memory[i])) : !std::isnan(float(copy.memory[i]));
+        return bad;
+    }
+};
 
-template <int LOADS> void flat(size_t n, int t, float clip, bool decays, bool copied) {
-    State s(n); const State old = s; std::vector<H> copy(n, H(NAN)); const AdamWStep step = prepare(t, clip);
-    twin::launch({(int)((n + LOADS * 1024 - 1) / (LOADS * 1024))}, adamw::THREADS, 1, 0, [&] {
-        adamw::flat<LOADS>(s.p.data(), s.m.data(), s.v.data(), s.g.data(), copied ? copy.data() : nullptr, &step, decays, n); });
-    double worst = compare(s, old, t, clip, decays);
-    if (copied) for (size_t i = 0; i < n; i++) if (float(copy[i]) != float(H(s.p[i]))) worst = INFINITY;
-    char sizes[64]; snprintf(sizes, sizeof sizes, "loads %d n %zu step %d clip %g%s%s", LOADS, n, t, clip, decays ? " decay" : "", copied ? " bf16" : "");
-    say("adamw flat", sizes, worst, 1e-5);
+void flat(int n, bool with_copy, const float* scale) {
+    State s(n, with_copy);
+    twin::launch({(n + 1023) / 1024, 1, 1}, adamw::THREADS, 1, 0, [&] { adamw_flat(s.p.data(), s.m.data(), s.v.data(), s.g.data(), s.bf16(), scale, scalars, n); });
+    say(sized("adamw_flat", with_copy ? "copy" : "", {n}) + " scale " + (scale ? std::to_string(*scale) : "none"), s.wrong(scale ? *scale : 1));
 }
-
-template <int ROWS, bool UPDATE> void matrices(std::vector<std::pair<int, int>> shapes, int t, float clip) {
-    const AdamWStep step = prepare(t, clip); int tiles = 0; std::vector<AdamWMatrix> table;
-    std::vector<std::unique_ptr<State>> states; std::vector<State> olds; std::vector<std::vector<H>> bf16; std::vector<std::vector<uint8_t>> fp8, transposed;
-    std::vector<float> scales; std::vector<unsigned> amax(shapes.size(), 0);
-    for (auto [r, c] : shapes) {
-        const size_t n = (size_t)r * c; states.push_back(std::make_unique<State>(n)); olds.push_back(*states.back());
-        bf16.emplace_back(n, H(NAN)); fp8.emplace_back(n, 0xFF); transposed.emplace_back(n, 0xFF); scales.push_back(50 + 30 * scales.size());   // some saturate
+/// A matrix whose fp8 lies in the rows from `first` on of one of `stride` rows.
+void matrix(int rows, int columns, int first, int stride, bool with_copy, float scale, float noted, float factor) {
+    State s((size_t)rows * columns, with_copy);
+    std::vector<uint8_t> q((size_t)stride * columns, 0x7F), t(q); unsigned amax = __float_as_uint(noted);
+    twin::launch({(rows + 127) / 128 * ((columns + 127) / 128), 1, 1}, adamw::THREADS, 1, 0, [&] {
+        adamw_matrix(s.p.data(), s.m.data(), s.v.data(), s.g.data(), s.bf16(), &scale, scalars, q.data() + (size_t)first * columns, t.data() + first, &amax, &factor, rows, columns, stride); });
+    long bad = s.wrong(scale); float top = noted;
+    for (int r = 0; r < stride; r++) for (int c = 0; c < columns; c++) {
+        uint8_t want = 0x7F;
+        if (r >= first && r < first + rows) { const float p = s.p.memory[(size_t)(r - first) * columns + c]; top = std::max(top, fabsf(p)); want = __nv_cvt_float_to_fp8(p * factor, __NV_SATFINITE, __NV_E4M3); }
+        bad += q[(size_t)r * columns + c] != want; bad += t[(size_t)c * stride + r] != want;
     }
-    for (size_t i = 0; i < shapes.size(); i++) {
-        auto& s = *states[i]; const auto [r, c] = shapes[i];
-        table.push_back({s.p.data(), s.m.data(), s.v.data(), s.g.data(), i % 2 ? nullptr : bf16[i].data(), fp8[i].data(), transposed[i].data(), &scales[i], &amax[i], r, c, tiles, i % 3 != 1});
-        tiles += (r + 127) / 128 * ((c + 127) / 128);
-    }
-    twin::launch({tiles}, adamw::THREADS, 1, 0, [&] { adamw::tile<ROWS, UPDATE>(table.data(), table.size(), &step); });
-    double worst = 0;
-    for (size_t i = 0; i < shapes.size(); i++) {
-        const auto [rows, columns] = shapes[i]; auto& s = *states[i]; float top = 0;
-        if (UPDATE) worst = max(worst, compare(s, olds[i], t, clip, table[i].decays));
-        else if (memcmp(s.p.data(), olds[i].p.data(), s.p.size() * 4)) worst = INFINITY;
-        for (int r = 0; r < rows; r++) for (int c = 0; c < columns; c++) {
-            const size_t at = (size_t)r * columns + c; const uint8_t q = __nv_cvt_float_to_fp8(s.p[at] * scales[i], __NV_SATFINITE, __NV_E4M3);
-            top = max(top, fabsf(s.p[at]));
-            if (fp8[i][at] != q || transposed[i][(size_t)c * rows + r] != q) worst = INFINITY;
-            if (table[i].bf16 && float(bf16[i][at]) != float(H(s.p[at]))) worst = INFINITY;
-        }
-        if (__uint_as_float(amax[i]) != top) worst = INFINITY;
-    }
-    char sizes[64]; snprintf(sizes, sizeof sizes, "rows %d, %zu matrices, %d tiles, step %d clip %g", ROWS, shapes.size(), tiles, t, clip);
-    say(UPDATE ? "adamw matrices" : "weight copies", sizes, worst, 1e-5);
+    bad += __float_as_uint(top) != amax;
+    say(sized("adamw_matrix", with_copy ? "copy" : "", {rows, columns, first, stride}) + " scale " + std::to_string(scale), bad);
+}
+/// What is no number stays one, and shows in the largest magnitude.
+void not_a_number() {
+    State s(32 * 48, true); s.p0[777] = s.p.memory[777] = NAN; const float one = 1; unsigned amax = __float_as_uint(INFINITY);
+    std::vector<uint8_t> q(32 * 48), t(q);
+    twin::launch({1, 1, 1}, adamw::THREADS, 1, 0, [&] { adamw_matrix(s.p.data(), s.m.data(), s.v.data(), s.g.data(), s.bf16(), &one, scalars, q.data(), t.data(), &amax, &one, 32, 48, 32); });
+    say("adamw_matrix of NaN", !std::isnan(__uint_as_float(amax)) + !std::isnan(float(s.copy.memory[777])) + (q[777] != 0x7F && q[777] != 0xFF) + (t[777 % 48 * 32 + 777 / 48] != q[777]));
 }
 
 int main() {
-    norm<gradient_norm::Chosen>(100003, 1, 10, "gradient norm"); norm<gradient_norm::Squares<4, 2>>(65536, 1e-4f, 10, "gradient norm");
-    norm<gradient_norm::Squares<4, 4>>(1, 3, INFINITY, "gradient norm"); norm<gradient_norm::Squares<16, 1>>(20481, 1, INFINITY, "gradient norm");
-    norm<gradient_norm::Chosen>(9, 1e25f, 1, "gradient norm");
-    flat<1>(1024 * 3 + 4, 1, 1, true, true); flat<2>(5000, 7, 0.25f, false, true); flat<1>(4, 1000, 0.5f, true, false); flat<2>(3000, 3, NAN, true, true); flat<1>(3000, 3, INFINITY, true, true);
-    matrices<2, true>({{128, 128}, {16, 272}, {144, 16}, {256, 400}}, 1, 1); matrices<1, true>({{32, 160}}, 12, 0.1f); matrices<4, true>({{144, 144}, {48, 48}}, 2, NAN);
-    std::vector<std::pair<int, int>> many; for (int i = 0; i < 70; i++) many.push_back({16 + i % 3 * 64, 16 + i % 2 * 128});
-    matrices<2, true>(many, 3, 1); matrices<4, false>({{160, 272}, {16, 16}}, 1, 1);
+    const float half = 0.5f, two = 2, nan = NAN, infinite = -INFINITY;
+    flat(1, true, &half); flat(1027, true, &two); flat(2048, false, nullptr); flat(33, true, &nan); flat(33, false, &infinite);
+    matrix(128, 128, 0, 128, true, 0.5f, 0, 100);
+    matrix(144, 272, 16, 192, false, 2, 3, 200);       // some saturate
+    matrix(16, 16, 32, 48, true, 1, 100, 50);
+    matrix(400, 48, 0, 400, true, NAN, 0, 64);
+    not_a_number();
     return failures;
 }
