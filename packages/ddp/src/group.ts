@@ -26,7 +26,7 @@ export class Group {
   }
 
   call(rank: number, call: GroupCall): Promise<void> {
-    if (this.#left.has(rank)) this.#fail(new CollectiveError(`rank ${rank} called ${call.name} after it had left`, rank));
+    if (this.#left.has(rank)) return Promise.reject(new CollectiveError(`rank ${rank} called ${call.name} after it had left`, rank));
     return new Promise((resolve, reject) => {
       this.#queues[rank]!.push({ ...call, resolve, reject });
       void this.#advance();
