@@ -154,4 +154,9 @@ test("shapes and types that do not fit are refused", () => {
   expect(() => written(weight, 0, { ...matrix, transposed: matrix.rowwise })).toThrow(
     "adamw: expected a matrix as fp8Matrix makes it, got f32 [3, 19], f8e4m3 [3, 2], f8e4m3 [3, 2]",
   );
+  const optimizer = new AdamW({ weight });
+  expect(() => optimizer.step({ weight }, { learningRate: 0.1, fp8: new Map([[two, { matrix, row: 0 }]]) })).toThrow(
+    "adamw: expected parameters of this optimizer as keys of fp8, got 1 other tensors",
+  );
+  expect(optimizer.steps).toBe(0);
 });

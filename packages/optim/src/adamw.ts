@@ -1,4 +1,4 @@
-import { disposeTree, keep, leavesOf, mapTree, zeros, type MapTree, type Tensor } from "@danu/tensor";
+import { disposeTree, keep, leavesOf, mapTree, UsageError, zeros, type MapTree, type Tensor } from "@danu/tensor";
 
 import { adamw, type Fp8Copy } from "./adamw-op.ts";
 
@@ -39,8 +39,11 @@ export class AdamW<P> implements Disposable {
   }
 
   /** Takes one step.
-   *  @param gradients f32, the structure of the parameters */
+   *  @param gradients f32, the structure of the parameters
+   *  @throws UsageError when `fp8` names a tensor that is no parameter, whose copies would stay as they are */
   step(gradients: MapTree<P, Tensor>, { learningRate, gradientScale = null, copies = null, fp8 }: AdamWStep): void {
+    const others = fp8 === undefined ? 0 : fp8.size - this.#params.filter((param) => fp8.has(param)).length;
+    if (others > 0) throw new UsageError(`adamw: expected parameters of this optimizer as keys of fp8, got ${others} other tensors`);
     this.steps++;
     const [g, m, v] = [gradients, this.mean, this.variance].map((tree) => leavesOf(tree));
     const c = copies === null ? null : leavesOf(copies);
