@@ -209,6 +209,19 @@ export class CudaDevice extends Device {
     }
   }
 
+  /** The same with several pieces of one allocation. */
+  withPieces<const S extends readonly number[], T>(sizes: S, f: (...pieces: { -readonly [K in keyof S]: Handle }) => T): T {
+    // What the copy engine, tensor cores and wide loads ask of an address.
+    const alignment = 256;
+    let total = 0;
+    const offsets = sizes.map((bytes) => {
+      const at = total;
+      total += Math.ceil(bytes / alignment) * alignment;
+      return at;
+    });
+    return this.withScratch(total, (first) => f(...(offsets.map((at) => first + at) as { -readonly [K in keyof S]: Handle })));
+  }
+
   /** Memory in use and most in use at once, in bytes. */
   memory(): MemoryUse {
     return this.#memory.use;

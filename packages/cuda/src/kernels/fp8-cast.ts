@@ -4,73 +4,101 @@ import { cudaOf, type CudaDevice } from "../device.ts";
 import { defineKernel } from "../kernel.ts";
 import { flat } from "./flat.ts";
 
-const quantise = {
+const quantiseTo = {
   f8e4m3: defineKernel("quantise", "quantise_e4m3", "pppppiiii"),
   f8e5m2: defineKernel("quantise", "quantise_e5m2", "pppppiiii"),
 };
+const quantiseNormedKernel = defineKernel("quantise", "quantise_normed_e4m3", "pppppppiiii");
 const largest = defineKernel("fp8-scaling", "fp8_largest", "ppl");
-const calibrate = defineKernel("fp8-scaling", "fp8_calibrate", "pf");
+const calibrateFactor = defineKernel("fp8-scaling", "fp8_calibrate", "pf");
 const update = defineKernel("fp8-scaling", "fp8_update", "pff");
 
 const TILE = 128;
 const sharedBytes = 16_448;
 
-/** A matrix of bf16 that is cast to fp8, and by which row of its layer's scaling. */
-export interface Fp8Source {
-  readonly x: Handle;
-  readonly rows: number;
-  readonly columns: number;
+/** By which row of a scaling a tensor is cast. */
+export interface Fp8Factor {
   readonly scaling: Tensor;
   readonly row: Fp8Row;
-  /** Scale by its own largest magnitude instead of the row's factor. */
+  /** Scale by the tensor's own largest magnitude instead of the row's factor. */
   readonly calibrate: boolean;
 }
 
-/** Where a cast matrix lies; null where it was not asked for. */
-export interface Fp8Copies {
-  /** `[rows, columns]` */
-  readonly rowwise: Handle | null;
-  /** `[columns, stride]`, zero beyond the rows. */
-  readonly transposed: Handle | null;
-  /** The rows rounded up to a multiple of 16. */
-  readonly stride: number;
-  /** The factor that undoes the scale, f32 `[1]`. */
+/** Where the kernel of a cast finds its factor, f32 `[1]` each, and notes the largest magnitude. */
+export interface Fp8Scale {
+  readonly scale: Handle;
+  /** What undoes the factor. */
   readonly inverse: Handle;
+  readonly amax: Handle;
 }
 
-/** Casts a matrix, notes its largest magnitude in the scaling, and runs `f` with the copies it asks for. */
-export function withFp8(
-  cuda: CudaDevice, source: Fp8Source, wanted: { readonly rowwise: boolean; readonly transposed: boolean }, f: (copies: Fp8Copies) => void,
+function addressIn(scaling: Tensor, row: Fp8Row, column: keyof typeof fp8Columns): Handle {
+  return scaling.handle + (fp8Rows.indexOf(row) * fp8Columns.count + fp8Columns[column]) * bytesPerElement.f32;
+}
+
+/** What undoes the factor of the weights, f32 `[1]`. */
+export function weightInverse(scaling: Tensor): Handle {
+  return addressIn(scaling, "weight", "inverse");
+}
+
+/** Runs `f` with the factor of a cast.
+ *  @param measure enqueues what raises a number to the largest magnitude of the tensor, where its own factor is wanted */
+export function withScale(
+  cuda: CudaDevice, { scaling, row, calibrate }: Fp8Factor, measure: (amax: Handle) => void, f: (scale: Fp8Scale) => void,
 ): void {
-  const { x, rows, columns, scaling, row } = source;
-  const stride = Math.ceil(rows / 16) * 16;
-  const rowBytes = fp8Columns.count * bytesPerElement.f32;
-  const noted = scaling.handle + fp8Rows.indexOf(row) * rowBytes;
-  const bytes = (isWanted: boolean, count: number): number => (isWanted ? count : 0);
-  cuda.withScratch(bytes(wanted.rowwise, rows * columns), (rowwise) => (
-    cuda.withScratch(bytes(wanted.transposed, columns * stride), (transposed) => withFactor(cuda, source, noted, (factor) => {
-      const copies = [wanted.rowwise ? rowwise : 0, wanted.transposed ? transposed : 0] as const;
-      const shape = { grid: [Math.ceil(rows / TILE) * Math.ceil(columns / TILE)], block: 512, shared: sharedBytes } as const;
-      const amax = noted + fp8Columns.amax * bytesPerElement.f32;
-      cuda.launch(quantise[fp8Types[row].dtype], shape, x, ...copies, amax, factor, rows, columns, columns, stride);
-      f({
-        rowwise: wanted.rowwise ? rowwise : null, transposed: wanted.transposed ? transposed : null, stride,
-        inverse: factor + fp8Columns.inverse * bytesPerElement.f32,
-      });
-    }))
-  ));
+  const amax = addressIn(scaling, row, "amax");
+  if (!calibrate) return f({ scale: addressIn(scaling, row, "scale"), inverse: addressIn(scaling, row, "inverse"), amax });
+  const at = (column: keyof typeof fp8Columns): number => fp8Columns[column] * bytesPerElement.f32;
+  return cuda.withScratch(at("history"), (own) => {
+    cuda.fill(own, 0, 4, fp8Columns.history);
+    measure(own + at("amax"));
+    cuda.launch(calibrateFactor, { grid: [1], block: 1 }, own, fp8Types[row].limit);
+    f({ scale: own + at("scale"), inverse: own + at("inverse"), amax });
+  });
 }
 
-/** Runs `f` with the address of a factor and its inverse. */
-function withFactor(cuda: CudaDevice, { x, rows, columns, row, calibrate: own }: Fp8Source, noted: Handle, f: (factor: Handle) => void): void {
-  if (!own) return f(noted);
-  const count = fp8Columns.amax + 1;
-  return cuda.withScratch(count * bytesPerElement.f32, (factor) => {
-    cuda.fill(factor, 0, 4, count);
-    cuda.launch(largest, flat(rows * columns), x, factor + fp8Columns.amax * bytesPerElement.f32, rows * columns);
-    cuda.launch(calibrate, { grid: [1], block: 1 }, factor, fp8Types[row].limit);
-    f(factor);
-  });
+/** A matrix in bf16. */
+export interface Matrix {
+  readonly x: Handle;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** Where the copies of a matrix go; 0 for one that is not wanted. */
+export interface Fp8Copies {
+  /** `[rows, columns]`, its rows `pitch` apart: `columns` where they are left out. */
+  readonly rowwise: Handle;
+  readonly pitch?: number;
+  /** `[columns, padded(rows)]`, zero beyond the rows. */
+  readonly transposed: Handle;
+}
+
+/** Length of the rows of a transposed copy: products take multiples of 16. */
+export function padded(rows: number): number {
+  return Math.ceil(rows / 16) * 16;
+}
+
+/** Raises a number to the largest magnitude of a matrix. */
+export function measure(cuda: CudaDevice, { x, rows, columns }: Matrix, amax: Handle): void {
+  cuda.launch(largest, flat(rows * columns), x, amax, rows * columns);
+}
+
+/** Casts a matrix and notes its largest magnitude. */
+export function quantise(cuda: CudaDevice, row: Fp8Row, { x, rows, columns }: Matrix, { rowwise, pitch = columns, transposed }: Fp8Copies, { scale, amax }: Fp8Scale): void {
+  cuda.launch(quantiseTo[fp8Types[row].dtype], tiles(rows, columns), x, rowwise, transposed, amax, scale, rows, columns, pitch, padded(rows));
+}
+
+/** Casts what a norm makes of a matrix, or without a factor only raises a number to its largest magnitude.
+ *  @param rstd f32 `[rows]`  @param weight bf16 `[columns]` */
+export function quantiseNormed(
+  cuda: CudaDevice, { x, rstd, weight, rows, columns }: Matrix & { readonly rstd: Handle; readonly weight: Handle },
+  transposed: Handle, { scale, amax }: Pick<Fp8Scale, "scale" | "amax">,
+): void {
+  cuda.launch(quantiseNormedKernel, tiles(rows, columns), x, rstd, weight, 0, transposed, amax, scale, rows, columns, columns, padded(rows));
+}
+
+function tiles(rows: number, columns: number): { readonly grid: readonly [number]; readonly block: number; readonly shared: number } {
+  return { grid: [Math.ceil(rows / TILE) * Math.ceil(columns / TILE)], block: 512, shared: sharedBytes };
 }
 
 export const fp8Update: KernelOf<typeof fp8UpdateOp> = ([scaling], { margin }) => {

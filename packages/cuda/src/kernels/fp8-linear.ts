@@ -1,54 +1,62 @@
 import type { fp8LinearGradOp, fp8LinearOp, KernelOf, Tensor } from "@danu/tensor";
 
 import { cudaOf } from "../device.ts";
-import { withFp8 } from "./fp8-cast.ts";
+import { measure, padded, quantise, weightInverse, withScale, type Matrix } from "./fp8-cast.ts";
 import { multiplyFp8 } from "./fp8-product.ts";
+import { isForRegisters } from "./rms-norm.ts";
 
-/** Whether the kernels serve a layer: bf16, and rows of 16 bytes of fp8 on both sides. */
-export function isFp8Layer(x: Tensor, weight: Tensor): boolean {
-  return x.dtype === "bf16" && weight.size > 0 && weight.shape.every((size) => size % 16 === 0);
+/** What decides whether the kernels serve a layer. */
+interface Fp8Layer {
+  /** Inputs and gradients. */
+  readonly activations: readonly Tensor[];
+  readonly matrices: readonly Tensor[];
+  /** Weight of a norm before it. */
+  readonly norm?: Tensor;
+  /** Outputs of the layers that share a matrix. */
+  readonly outputs?: readonly number[];
 }
 
-/** The three tensors of a layer as matrices. */
-function matrices(x: Tensor, weight: Tensor, scaling: Tensor, calibrate: boolean) {
-  const [O, C] = weight.shape as [number, number];
-  const M = x.size / C;
-  const common = { scaling, calibrate };
-  return {
-    M, O, C,
-    input: { x: x.handle, rows: M, columns: C, row: "input", ...common },
-    weight: { x: weight.handle, rows: O, columns: C, row: "weight", ...common },
-    gradient: (g: Tensor) => ({ x: g.handle, rows: M, columns: O, row: "gradient", ...common }) as const,
-  } as const;
+/** Whether the kernels serve: activations in bf16, rows of 16 bytes of fp8 on all sides, and norms that stay in registers. */
+export function isForFp8({ activations, matrices, norm, outputs = [] }: Fp8Layer): boolean {
+  return activations.every(({ dtype }) => dtype === "bf16") && (norm === undefined || isForRegisters(norm.size))
+    && matrices.every(({ dtype, size }) => dtype === "f8e4m3" && size > 0)
+    && [...matrices.flatMap(({ shape }) => shape), ...outputs].every((size) => size % 16 === 0);
 }
 
-const rowwise = { rowwise: true, transposed: false } as const;
-const transposed = { rowwise: false, transposed: true } as const;
-
-export const fp8Linear: KernelOf<typeof fp8LinearOp> = ([y], [x, weight, residual, scaling], { calibrate }) => {
+export const fp8Linear: KernelOf<typeof fp8LinearOp> = ([y], [x, , residual, scaling, rowwise], { calibrate }) => {
   const cuda = cudaOf(y);
-  const { M, O, C, input, weight: kernel } = matrices(x, weight, scaling, calibrate);
-  withFp8(cuda, input, rowwise, (a) => withFp8(cuda, kernel, rowwise, (b) => {
-    const product = { y: y.handle, a: a.rowwise!, b: b.rowwise!, scaleA: a.inverse, scaleB: b.inverse, M, N: O, K: C };
-    multiplyFp8(cuda, "forward", product, residual?.handle ?? 0);
-  }));
+  const [N, K] = rowwise.shape as [number, number];
+  const M = x.size / K;
+  const input: Matrix = { x: x.handle, rows: M, columns: K };
+  cuda.withScratch(M * K, (a) => (
+    withScale(cuda, { scaling, row: "input", calibrate }, (amax) => measure(cuda, input, amax), (scale) => {
+      quantise(cuda, "input", input, { rowwise: a, transposed: 0 }, scale);
+      const product = { y: y.handle, a, b: rowwise.handle, scaleA: scale.inverse, scaleB: weightInverse(scaling), M, N, K };
+      multiplyFp8(cuda, "forward", product, residual?.handle ?? 0);
+    })
+  ));
 };
 
-export const fp8LinearGrad: KernelOf<typeof fp8LinearGradOp> = ([dx, dWeight], [g, x, weight, scaling], attrs) => {
+export const fp8LinearGrad: KernelOf<typeof fp8LinearGradOp> = ([dx, dWeight], [g, x, scaling, transposed], attrs) => {
   const { calibrate, needsInput, needsWeight } = attrs;
   const cuda = cudaOf(g);
-  const { M, O, C, input, weight: kernel, gradient } = matrices(x, weight, scaling, calibrate);
-  withFp8(cuda, gradient(g), { rowwise: needsInput, transposed: needsWeight }, (dy) => {
-    if (needsInput) {
-      withFp8(cuda, kernel, transposed, (w) => {
-        const product = { y: dx.handle, a: dy.rowwise!, b: w.transposed!, scaleA: dy.inverse, scaleB: w.inverse, M, N: C, K: O };
-        multiplyFp8(cuda, "inputGradient", product);
+  const [C, O] = transposed.shape as [number, number];
+  const M = x.size / C;
+  const stride = padded(M);
+  const [gradient, input]: [Matrix, Matrix] = [{ x: g.handle, rows: M, columns: O }, { x: x.handle, rows: M, columns: C }];
+  cuda.withPieces([needsInput ? M * O : 0, needsWeight ? O * stride : 0, needsWeight ? C * stride : 0], (rowwise, dy, a) => (
+    withScale(cuda, { scaling, row: "gradient", calibrate }, (amax) => measure(cuda, gradient, amax), (ofGradient) => {
+      quantise(cuda, "gradient", gradient, { rowwise: needsInput ? rowwise : 0, transposed: needsWeight ? dy : 0 }, ofGradient);
+      if (needsInput) {
+        const scales = { scaleA: ofGradient.inverse, scaleB: weightInverse(scaling) };
+        multiplyFp8(cuda, "inputGradient", { y: dx.handle, a: rowwise, b: transposed.handle, ...scales, M, N: C, K: O });
+      }
+      if (!needsWeight) return;
+      withScale(cuda, { scaling, row: "input", calibrate }, (amax) => measure(cuda, input, amax), (ofInput) => {
+        quantise(cuda, "input", input, { rowwise: 0, transposed: a }, ofInput);
+        const scales = { scaleA: ofGradient.inverse, scaleB: ofInput.inverse };
+        multiplyFp8(cuda, "weightGradient", { y: dWeight.handle, a: dy, b: a, ...scales, M: O, N: C, K: stride });
       });
-    }
-    if (!needsWeight) return;
-    withFp8(cuda, input, transposed, (a) => {
-      const product = { y: dWeight.handle, a: dy.transposed!, b: a.transposed!, scaleA: dy.inverse, scaleB: a.inverse, M: O, N: C, K: a.stride };
-      multiplyFp8(cuda, "weightGradient", product);
-    });
-  });
+    })
+  ));
 };

@@ -1,7 +1,8 @@
 import { ropeOp } from "@danu/attention";
 import { adamwOp, addSquaresOp, clipScaleOp } from "@danu/optim";
 import {
-  addIntoOp, fp8LinearGradOp, fp8LinearOp, fp8UpdateOp, linearCrossEntropyOp, linearOp, rmsNormGradOp, rmsNormOp, scaleIntoOp, swigluGradOp, swigluOp, tokenLossesGradOp, tokenLossesOp,
+  addIntoOp, fp8FeedForwardGradOp, fp8FeedForwardOp, fp8LinearGradOp, fp8LinearOp, fp8NormLinearsGradOp, fp8NormLinearsOp, fp8UpdateOp,
+  linearCrossEntropyOp, linearOp, rmsNormGradOp, rmsNormOp, scaleIntoOp, swigluGradOp, swigluOp, tokenLossesGradOp, tokenLossesOp,
 } from "@danu/tensor";
 
 import type { CudaDevice } from "../device.ts";
@@ -10,7 +11,9 @@ import { provideAttention } from "./attention.ts";
 import { linearCrossEntropy, tokenLosses, tokenLossesGrad } from "./cross-entropy.ts";
 import { isFused } from "./flat.ts";
 import { fp8Update } from "./fp8-cast.ts";
-import { fp8Linear, fp8LinearGrad, isFp8Layer } from "./fp8-linear.ts";
+import { fp8FeedForward, fp8FeedForwardGrad } from "./fp8-feed-forward.ts";
+import { fp8Linear, fp8LinearGrad, isForFp8 } from "./fp8-linear.ts";
+import { fp8NormLinears, fp8NormLinearsGrad } from "./fp8-norm-linears.ts";
 import { addSquares, clipScale } from "./gradient-norm.ts";
 import { isOperand, linearKernel } from "./matmul.ts";
 import { rmsNorm, rmsNormGrad } from "./rms-norm.ts";
@@ -22,8 +25,20 @@ import { addInto, scaleInto } from "./updates.ts";
 export function provideFused(cuda: CudaDevice): void {
   provideAttention(cuda);
   cuda.provide(linearOp, linearKernel, ([x]) => isOperand(x.dtype))
-    .provide(fp8LinearOp, fp8Linear, ([x, weight]) => isFp8Layer(x, weight))
-    .provide(fp8LinearGradOp, fp8LinearGrad, ([g, x, weight]) => g.dtype === "bf16" && isFp8Layer(x, weight))
+    .provide(fp8LinearOp, fp8Linear, ([x, , , , rowwise]) => isForFp8({ activations: [x], matrices: [rowwise] }))
+    .provide(fp8LinearGradOp, fp8LinearGrad, ([g, x, , transposed]) => isForFp8({ activations: [g, x], matrices: [transposed] }))
+    .provide(fp8NormLinearsOp, fp8NormLinears, ([x, norm, , rowwise, , ...weights]) => (
+      isForFp8({ activations: [x], matrices: [rowwise], norm, outputs: weights.map(({ shape }) => shape[0]!) })
+    ))
+    .provide(fp8NormLinearsGradOp, fp8NormLinearsGrad, ([x, norm, , , transposed, ...g]) => (
+      isForFp8({ activations: [x, ...g], matrices: [transposed], norm, outputs: g.map(({ shape }) => shape.at(-1)!) })
+    ))
+    .provide(fp8FeedForwardOp, fp8FeedForward, ([x, norm, , , , , rowwise, , , down]) => (
+      isForFp8({ activations: [x], matrices: [rowwise, down], norm })
+    ))
+    .provide(fp8FeedForwardGradOp, fp8FeedForwardGrad, ([g, x, norm, , , , transposed, , down]) => (
+      isForFp8({ activations: [g, x], matrices: [transposed, down], norm })
+    ))
     .provide(fp8UpdateOp, fp8Update)
     .provide(rmsNormOp, rmsNorm, ([x]) => isFused(x))
     .provide(rmsNormGradOp, rmsNormGrad, ([g, x]) => isFused(g, x) && g.dtype === x.dtype)

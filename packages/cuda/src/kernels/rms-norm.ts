@@ -1,6 +1,6 @@
-import { bytesPerElement, type KernelOf, type rmsNormGradOp, type rmsNormOp } from "@danu/tensor";
+import { bytesPerElement, type Handle, type KernelOf, type rmsNormGradOp, type rmsNormOp } from "@danu/tensor";
 
-import { cudaOf } from "../device.ts";
+import { cudaOf, type CudaDevice } from "../device.ts";
 import { defineKernel } from "../kernel.ts";
 import { fusedType, type FusedDType } from "./flat.ts";
 
@@ -27,31 +27,84 @@ function widthOf(dtype: FusedDType, C: number): "narrow" | "wide" | "any" {
   return C <= 2560 ? "narrow" : "wide";
 }
 
+/** Whether the rows of a matrix in bf16 stay in registers. */
+export function isForRegisters(C: number): boolean {
+  return widthOf("bf16", C) !== "any";
+}
+
+/** Rows in bf16 that stay in registers. */
+interface Rows {
+  readonly x: Handle;
+  readonly weight: Handle;
+  /** f32 `[rows]` */
+  readonly rstd: Handle;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** What a norm writes beside rstd; addresses. */
+interface NormOutputs {
+  /** bf16 */
+  readonly y?: Handle;
+  /** e4m3, times `scale`. */
+  readonly q?: Handle;
+  /** Raised to the largest magnitude. */
+  readonly amax?: Handle;
+  readonly scale?: Handle;
+}
+
+/** Enqueues a norm. */
+export function normForward(
+  cuda: CudaDevice, { x, weight, rstd, rows, columns, eps }: Rows & { readonly eps: number }, { y = 0, q = 0, amax = 0, scale = 0 }: NormOutputs,
+): void {
+  const [kernel, block] = widthOf("bf16", columns) === "narrow" ? [forwardNarrow, 64] as const : [forwardWide, 256] as const;
+  cuda.launch(kernel, { grid: [rows], block }, x, weight, rstd, y, q, amax, scale, rows, columns, eps);
+}
+
+/** Gradients of a norm; addresses. */
+interface NormGradients {
+  readonly dy: Handle;
+  /** A gradient of x that is added, bf16, 0 for none. */
+  readonly residual: Handle;
+  readonly dx: Handle;
+  /** f32 */
+  readonly dWeight: Handle;
+}
+
+/** Enqueues the gradients of a norm. */
+export function normBackward(cuda: CudaDevice, { x, weight, rstd, rows, columns, dy, residual, dx, dWeight }: Rows & NormGradients): void {
+  const [kernel, block] = widthOf("bf16", columns) === "narrow" ? [backwardNarrow, 320] as const : [backwardWide, 512] as const;
+  withParts(cuda, rows, columns, dWeight, (partial, parts) => {
+    cuda.launch(kernel, { grid: [parts], block }, dy, x, weight, rstd, residual, dx, partial, rows, columns);
+  });
+}
+
+/** Runs `f` with memory for sums over some of the rows each, and adds those up. */
+function withParts(cuda: CudaDevice, rows: number, C: number, dWeight: Handle, f: (partial: Handle, parts: number) => void): void {
+  const parts = Math.min(rows, mostParts);
+  cuda.withScratch(parts * C * bytesPerElement.f32, (partial) => {
+    f(partial, parts);
+    cuda.launch(weightGradient, { grid: [Math.ceil(C / 32)], block: 512 }, partial, dWeight, parts, C, 0);
+  });
+}
+
 export const rmsNorm: KernelOf<typeof rmsNormOp> = ([y, inverseRms], [x, weight], { eps }) => {
   const cuda = cudaOf(y);
   const [rows, C, dtype] = [inverseRms.size, weight.size, fusedType(x)];
-  const width = widthOf(dtype, C);
-  if (width === "any") {
-    cuda.launch(forwardRows[dtype], { grid: [rows], block: 128 }, y.handle, inverseRms.handle, x.handle, weight.handle, C, eps);
-    return;
+  if (widthOf(dtype, C) !== "any") {
+    return normForward(cuda, { x: x.handle, weight: weight.handle, rstd: inverseRms.handle, rows, columns: C, eps }, { y: y.handle });
   }
-  const [kernel, block] = width === "narrow" ? [forwardNarrow, 64] as const : [forwardWide, 256] as const;
-  cuda.launch(kernel, { grid: [rows], block }, x.handle, weight.handle, inverseRms.handle, y.handle, 0, 0, 0, rows, C, eps);
+  return cuda.launch(forwardRows[dtype], { grid: [rows], block: 128 }, y.handle, inverseRms.handle, x.handle, weight.handle, C, eps);
 };
 
 export const rmsNormGrad: KernelOf<typeof rmsNormGradOp> = ([dx, dWeight], [g, x, weight, inverseRms]) => {
   const cuda = cudaOf(dx);
   const [rows, C, dtype] = [inverseRms.size, weight.size, fusedType(x)];
-  const width = widthOf(dtype, C);
-  const parts = Math.min(rows, mostParts);
-  cuda.withScratch(parts * C * bytesPerElement.f32, (partial) => {
-    if (width === "any") {
-      const { handle } = dx;
-      cuda.launch(backwardRows[dtype], { grid: [parts], block: 256 }, handle, partial, g.handle, x.handle, weight.handle, inverseRms.handle, rows, C);
-    } else {
-      const [kernel, block] = width === "narrow" ? [backwardNarrow, 320] as const : [backwardWide, 512] as const;
-      cuda.launch(kernel, { grid: [parts], block }, g.handle, x.handle, weight.handle, inverseRms.handle, 0, dx.handle, partial, rows, C);
-    }
-    cuda.launch(weightGradient, { grid: [Math.ceil(C / 32)], block: 512 }, partial, dWeight.handle, parts, C, 0);
+  if (widthOf(dtype, C) !== "any") {
+    const tensors = { x: x.handle, weight: weight.handle, rstd: inverseRms.handle, rows, columns: C };
+    return normBackward(cuda, { ...tensors, dy: g.handle, residual: 0, dx: dx.handle, dWeight: dWeight.handle });
+  }
+  return withParts(cuda, rows, C, dWeight.handle, (partial, parts) => {
+    cuda.launch(backwardRows[dtype], { grid: [parts], block: 256 }, dx.handle, partial, g.handle, x.handle, weight.handle, inverseRms.handle, rows, C);
   });
 };

@@ -5,7 +5,9 @@ import { linearLayers, parameterShapes, type BlockParameters, type DecoderParame
 import type { AdaptedParameters } from "../lora/adapted-weight.ts";
 
 /** Matrices of several layers, which read the same input, by name: their weights lie one below the other. */
-export const fp8Groups = { queryKeyValue: ["query", "key", "value"], gateUp: ["gate", "up"] } as const satisfies Readonly<Record<string, readonly LinearLayer[]>>;
+export const fp8Groups: Readonly<Record<"queryKeyValue" | "gateUp", readonly LinearLayer[]>> = {
+  queryKeyValue: ["query", "key", "value"], gateUp: ["gate", "up"],
+};
 
 /** Name of a matrix of a block: of a group of layers that are all in fp8, or of one layer. */
 export type Fp8MatrixName = keyof typeof fp8Groups | LinearLayer;
