@@ -1,5 +1,5 @@
 import type { Collective } from "@danu/ddp";
-import { AdamW, clipScale, type AdamWOptions } from "@danu/optim";
+import { AdamW, clipScale, type AdamWOptions, type Fp8Copy } from "@danu/optim";
 import {
   accumulateGrad, addInto, assign, cast, disposeTree, keep, leavesOf, mapTree, scope, Tensor, tensorsIn, UsageError, valueAndGrad,
   type DType, type MapTree,
@@ -44,14 +44,15 @@ export interface TrainerOptions<P, B> {
   readonly collective?: Collective;
 }
 
-/** State beside weights and optimizer that a loss writes to, such as the scales of fp8, and what follows from the weights. */
+/** State beside weights and optimizer that a loss writes to, such as the scalings of fp8, and what follows from the weights. */
 export interface ExtraState<P> extends Disposable {
-  /** A tree of f32 tensors. */
+  /** A tree of f32 tensors. What a step leaves in them becomes the maximum over all ranks. */
   readonly tensors: unknown;
   /** Enqueues what follows from master weights that were written from outside. @param steps taken so far */
   refresh(params: P, steps: number): void;
-  /** Enqueues what is due after a step whose numbers were finite. */
-  afterStep(params: P): void;
+  /** Enqueues what is due between the passes of a step and its update.
+   *  @returns weights that the update also writes in fp8, each with where to */
+  beforeUpdate(params: P): ReadonlyMap<Tensor, Fp8Copy>;
 }
 
 /** What one optimizer step did; loss and metrics are means over the step's tokens, before the update. */
@@ -122,7 +123,6 @@ export class Trainer<P, B> implements Disposable {
       this.optimizer.steps--;
       throw new NonFiniteError(result.loss, result.gradientNorm);
     }
-    this.#extra?.afterStep(this.params);
     return result;
   }
 
@@ -184,7 +184,10 @@ export class Trainer<P, B> implements Disposable {
   async #enqueueStep(batches: readonly B[], tokens: number, learningRate: number): Promise<{ losses: MeasuredLoss; norm: Tensor }> {
     const { losses, gradients } = scope(() => this.#accumulate(batches, tokens === 0 ? 0 : 1 / tokens));
     try {
-      if (this.#collective !== null) await this.#collective.allReduce(tensorsIn([gradients, losses]));
+      if (this.#collective !== null) {
+        await this.#collective.allReduce(tensorsIn([gradients, losses]));
+        if (this.#extra !== null) await this.#collective.allReduce(tensorsIn(this.extra), "max");
+      }
       return { losses, norm: scope(() => this.#update(gradients, learningRate)) };
     } catch (error) {
       disposeTree(losses);
@@ -198,7 +201,8 @@ export class Trainer<P, B> implements Disposable {
   #update(gradients: MapTree<P, Tensor>, learningRate: number): Tensor {
     const { norm, scale } = clipScale(leavesOf(gradients).map((leaf) => leaf.tensor), this.#maxGradientNorm);
     const copies = this.compute === this.params ? null : this.compute;
-    this.optimizer.step(gradients, { learningRate, gradientScale: scale, copies });
+    const fp8 = this.#extra?.beforeUpdate(this.params);
+    this.optimizer.step(gradients, { learningRate, gradientScale: scale, copies, ...(fp8 === undefined ? {} : { fp8 }) });
     return norm;
   }
 

@@ -53,24 +53,41 @@ export class Fp8Weights implements Disposable {
   /** Writes weights that were set from outside. @param params f32  @param steps optimizer steps taken so far; before the first,
    *  nothing is known of the magnitudes and the weights give their own factors */
   refresh(params: DecoderParameters, steps: number): void {
-    this.#write(params, steps === 0);
+    this.blocks.forEach((matrices, i) => {
+      for (const [name, matrix] of entriesOf(matrices)) {
+        writeFp8(matrix, layersOf(name).map((layer) => params.blocks[i]![layer]), { calibrate: steps === 0 });
+      }
+    });
   }
 
-  /** Takes the factors of the next step from the magnitudes of this one. @param params f32 */
-  afterStep(params: DecoderParameters): void {
-    for (const matrices of this.blocks) for (const [, { scaling }] of entriesOf(matrices)) fp8Update(scaling);
-    this.#write(params, false);
+  /** Takes the factors of the next step from the magnitudes of this one.
+   *  @returns the weights, which must be written by those factors now, each with its place */
+  beforeUpdate(params: DecoderParameters): ReadonlyMap<Tensor, Fp8Place> {
+    const places = new Map<Tensor, Fp8Place>();
+    this.blocks.forEach((matrices, i) => {
+      for (const [name, matrix] of entriesOf(matrices)) {
+        fp8Update(matrix.scaling);
+        let row = 0;
+        for (const layer of layersOf(name)) {
+          const weight = params.blocks[i]![layer];
+          places.set(weight, { matrix, row });
+          row += weight.shape[0]!;
+        }
+      }
+    });
+    return places;
   }
 
   [Symbol.dispose](): void {
     disposeTree(this.blocks);
   }
+}
 
-  #write(params: DecoderParameters, calibrate: boolean): void {
-    this.blocks.forEach((matrices, i) => {
-      for (const [name, matrix] of entriesOf(matrices)) writeFp8(matrix, layersOf(name).map((layer) => params.blocks[i]![layer]), { calibrate });
-    });
-  }
+/** Rows of a matrix that a weight takes. */
+export interface Fp8Place {
+  readonly matrix: Fp8Matrix;
+  /** The first of them. */
+  readonly row: number;
 }
 
 const groupNames = Object.keys(fp8Groups) as (keyof typeof fp8Groups)[];
