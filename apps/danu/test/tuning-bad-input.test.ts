@@ -164,6 +164,7 @@ describe("a model folder", () => {
 
 test.each([
   [["--tokens-per-batch", "100"], /tokensPerBatch: expected a multiple of sequenceLength, 48, got 100/],
+  [["--dtype", "fp8", "--lora-rank", "2"], /dtype: expected f32 or bf16, since an adapter is trained, got "fp8"/],
   [["--sequence-length", "65"], /sequenceLength: expected at most the model's 64 positions, got 65/],
   [["--format", "alpacca"], /format: expected one of messages, .*, got "alpacca"/],
 ])("flags %j are refused", async (flags, message) => {
@@ -180,6 +181,7 @@ test.each([
 test.each([
   ["sft", { epochs: 1, steps: 1 }, /expected epochs or steps, got both/],
   ["sft", { command: "dpo" }, /command: expected one of sft, got "dpo"/],
+  ["sft", { dtype: "fp8", lora: { rank: 2 } }, /recipe\.json: dtype: expected f32 or bf16, since an adapter is trained/],
   ["sft", { lora: { rnk: 1 } }, /lora: expected fields of rank, .*, got "rnk"; did you mean rank\?/],
   ["sft", { lora: { targets: ["head"] } }, /lora\.targets\[0\]: expected one of query, .*, got "head"/],
   ["dpo", { losses: [{ loss: "dpo" }] }, /losses\[0\]\.loss: expected one of sigmoid, .*, got "dpo"/],

@@ -119,6 +119,12 @@ export interface TuningContext {
 export function completeSft(layer: SftLayer, context: TuningContext): SftRecipe {
   const tuning = completeTuning(layer, { ...context, lora: null, fullRate: 1e-5, epochs: 1 });
   const { sequenceLength } = tuning;
+  if (tuning.dtype === "fp8" && tuning.lora !== null) {
+    throw new InputError(
+      `${context.source}: dtype: expected f32 or bf16, since an adapter is trained, got "fp8", which trains all weights; ` +
+        "give --dtype bf16, or train no adapter",
+    );
+  }
   const tokensPerBatch = layer.tokensPerBatch ?? 8 * sequenceLength;
   if (tokensPerBatch % sequenceLength !== 0) {
     const message = `expected a multiple of sequenceLength, ${sequenceLength}, got ${tokensPerBatch}`;
