@@ -13,16 +13,7 @@ type RopeInputs = readonly [x: Tensor, table: Tensor, positions: Tensor];
 export const ropeOp: Op<RopeInputs, readonly [Tensor], RopeAttrs> = defineOp({
   name: "rope",
   infer: ([x, table, positions]) => {
-    const { B, T, D } = dims(x, "B T H D");
-    if (table.shape.length !== 2 || table.shape[1] !== D || D % 2 !== 0) {
-      throw new ShapeError(`rope: expected an even head dimension and a table [P, ${D}], got [${table.shape.join(", ")}]`);
-    }
-    if (positions.shape.length !== 2 || positions.shape[0] !== B || positions.shape[1] !== T) {
-      throw new ShapeError(`rope: expected positions [${B}, ${T}], got [${positions.shape.join(", ")}]`);
-    }
-    if (positions.dtype !== "i32" || table.dtype !== "f32") {
-      throw new DTypeError(`rope: expected i32 positions and an f32 table, got ${positions.dtype} and ${table.dtype}`);
-    }
+    checkTurn("rope", dims(x, "B T H D"), table, positions);
     return [{ shape: x.shape, dtype: x.dtype }];
   },
   vjp: ([g], [, table, positions], _, { inverse }) => [g && run(ropeOp, [g, table, positions], { inverse: !inverse })[0], null, null],
@@ -42,6 +33,19 @@ export const ropeOp: Op<RopeInputs, readonly [Tensor], RopeAttrs> = defineOp({
   },
   saves: { inputs: [1, 2], outputs: [] },
 });
+
+/** @throws ShapeError or DTypeError unless a table turns heads of D channels, at positions `[B, T]` */
+export function checkTurn(name: string, { B, T, D }: { readonly B: number; readonly T: number; readonly D: number }, table: Tensor, positions: Tensor): void {
+  if (table.shape.length !== 2 || table.shape[1] !== D || D % 2 !== 0) {
+    throw new ShapeError(`${name}: expected an even head dimension and a table [P, ${D}], got [${table.shape.join(", ")}]`);
+  }
+  if (positions.shape.length !== 2 || positions.shape[0] !== B || positions.shape[1] !== T) {
+    throw new ShapeError(`${name}: expected positions [${B}, ${T}], got [${positions.shape.join(", ")}]`);
+  }
+  if (positions.dtype !== "i32" || table.dtype !== "f32") {
+    throw new DTypeError(`${name}: expected i32 positions and an f32 table, got ${positions.dtype} and ${table.dtype}`);
+  }
+}
 
 /** Rotates pairs of channels by angles that grow with the position: rotary position embedding, Su et al. 2021.
  *  Pairs are `(i, i + D/2)`, as in Hugging Face's Llama and Mistral.
