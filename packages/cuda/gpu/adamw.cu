@@ -2,8 +2,8 @@
 //
 //   adamw [--small]     --small: the cases for compute-sanitizer
 #include "common.cuh"
-#include "../kernels/gradient-norm.cu"
-#include "../kernels/adamw.cu"
+#include "../kernels/updates/gradient-norm.cu"
+#include "../kernels/updates/adamw.cu"
 
 using H = __nv_bfloat16;
 constexpr double PEAK = 4277;     // GB/s of a plain copy

@@ -1,6 +1,6 @@
 // The attention backward kernels on a GPU: against plain loops, repeated, and timed, one after another and on two streams.
 // With --small only the small cases (for compute-sanitizer).
-#include "../kernels/attention-backward.cu"
+#include "../kernels/attention/attention-backward.cu"
 #include "common.cuh"
 
 using Bf16 = __nv_bfloat16;

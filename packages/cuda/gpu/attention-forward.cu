@@ -2,7 +2,7 @@
 //
 //   attention-forward [--small]     --small: the cases for compute-sanitizer
 #include "common.cuh"
-#include "../kernels/attention-forward.cu"
+#include "../kernels/attention/attention-forward.cu"
 
 using H = __nv_bfloat16;
 

@@ -1,7 +1,7 @@
 // Cross-entropy on the GPU: right against plain loops, repeated bit by bit, and timed.
 // With --small only the small cases (for compute-sanitizer).
 #include "common.cuh"
-#include "../kernels/cross-entropy.cu"
+#include "../kernels/fused/cross-entropy.cu"
 
 constexpr double COPY_GB_S = 4277;     // read + written, the best that a copy kernel reached on an H200
 constexpr float SCALE = 1.f / 16384;

@@ -3,7 +3,7 @@
 //
 //   decode [--small]     --small: the cases for compute-sanitizer
 #include "common.cuh"
-#include "../kernels/decode.cu"
+#include "candidates/decode.cu"
 
 #include <functional>
 

@@ -2,7 +2,7 @@
 //
 //   embedding [--small]     --small: the cases for compute-sanitizer
 #include "common.cuh"
-#include "../kernels/embedding.cu"
+#include "../kernels/fused/embedding.cu"
 
 using H = __nv_bfloat16;
 constexpr double PEAK = 4277;     // GB/s of a plain copy

@@ -1,6 +1,6 @@
 // What the GPU checks of memory-bound kernels with fp8 results share: results and their comparison, lines of time.
 #pragma once
-#include "../kernels/quantise.cuh"
+#include "../kernels/common/quantise.cuh"
 #include "common.cuh"
 
 constexpr double COPY_GB_S = 4277;       // read + written, the best that a copy kernel reached on an H200

@@ -2,7 +2,7 @@
 //
 //   gemm [--small | --sustain]     --small: the cases for compute-sanitizer; --sustain: three seconds each
 #include "common.cuh"
-#include "../kernels/gemm.cuh"
+#include "../kernels/products/gemm.cuh"
 
 using E4 = __nv_fp8_e4m3; using E5 = __nv_fp8_e5m2; using H = __nv_bfloat16;
 

@@ -1,6 +1,6 @@
 // The RMSNorm kernels on a GPU: against plain loops, repeated, and timed, each variant beside the others.
 // With --small only the small cases (for compute-sanitizer).
-#include "../kernels/norm.cu"
+#include "../kernels/fused/norm.cu"
 #include "fp8.cuh"
 
 constexpr float EPS = 1e-5f;

@@ -1,6 +1,6 @@
 // The casts to fp8 on a GPU: against plain loops, repeated, and timed.
 // With --small only the small cases (for compute-sanitizer).
-#include "../kernels/quantise.cu"
+#include "../kernels/fp8/quantise.cu"
 #include "fp8.cuh"
 
 /// want = x, or x · rstd · w.

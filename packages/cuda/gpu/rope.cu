@@ -1,6 +1,6 @@
 // Rotary position embedding on a GPU: against plain loops, repeated, and timed.
 // With --small only the small cases (for compute-sanitizer).
-#include "../kernels/rope.cu"
+#include "../kernels/fused/rope.cu"
 #include "fp8.cuh"
 
 __global__ void angles(float* table, int P, int D) {

@@ -1,7 +1,7 @@
 // The SwiGLU kernels on a GPU: against plain loops, repeated, and timed.
 // With --small only the small cases (for compute-sanitizer).
-#include "../kernels/swiglu-fp8.cu"
-#include "../kernels/swiglu.cu"
+#include "../kernels/fp8/swiglu-fp8.cu"
+#include "../kernels/fused/swiglu.cu"
 #include "fp8.cuh"
 
 /// In double: h [tokens, F] and d [tokens, 2F], whose gate columns lie before up columns; with `apart`, d is [2, tokens, F].

@@ -1,4 +1,4 @@
-// Compiles every kernels/*.cu once into lib/NAME.fatbin, for all GPUs that it serves, and keeps what ptxas said of it in
+// Compiles every kernels/ROOM/NAME.cu once into lib/NAME.fatbin, for all GPUs that it serves, and keeps what ptxas said of it in
 // lib/NAME.ptxas.txt.
 //
 //   node kernels/build.mjs [NAME]...     all by default
@@ -9,7 +9,7 @@ import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const kernels = dirname(fileURLToPath(import.meta.url));
@@ -32,13 +32,13 @@ function sourcesOf(path, found = new Map()) {
   return found;
 }
 
-function commandFor(name) {
-  const sources = sourcesOf(join(kernels, `${name}.cu`));
+function commandFor(source) {
+  const sources = sourcesOf(source);
   const isForHopper = sources.has(join(kernels, "device", "hopper.cuh"));
-  const flags = flagsMarker.exec(sources.get(join(kernels, `${name}.cu`)))?.[1].split(" ") ?? [];
+  const flags = flagsMarker.exec(sources.get(source))?.[1].split(" ") ?? [];
   const args = [
     "-fatbin", "-Xfatbin=-compress-all", "-O3", "-std=c++17", "-Xptxas", "-v", `-I${join(kernels, "device")}`, ...flags,
-    ...(isForHopper ? hopper : everyGpu).flatMap((target) => ["-gencode", target]), join(kernels, `${name}.cu`),
+    ...(isForHopper ? hopper : everyGpu).flatMap((target) => ["-gencode", target]), source,
   ];
   const hash = createHash("sha256").update([nvcc, ...args].join("\0"));
   for (const [path, text] of [...sources].sort(([a], [b]) => (a < b ? -1 : 1))) hash.update(path).update(text);
@@ -57,8 +57,8 @@ function run(args) {
 }
 
 /** Builds one file unless it is current; several builds at once do no harm. */
-async function build(name) {
-  const { args, hash } = commandFor(name);
+async function build(name, source) {
+  const { args, hash } = commandFor(source);
   const [image, log] = [join(output, `${name}.fatbin`), join(output, `${name}.ptxas.txt`)];
   if (existsSync(image) && existsSync(log) && readFileSync(log, "utf8").startsWith(hash)) return;
   const temporary = `${image}.${process.pid}`;
@@ -72,16 +72,27 @@ async function build(name) {
   }
 }
 
+/** The sources of all rooms by name, which is that of a fatbin and so of one source alone. */
+function findSources() {
+  const found = new Map();
+  for (const file of readdirSync(kernels, { recursive: true }).filter((file) => file.endsWith(".cu")).sort()) {
+    const name = basename(file, ".cu");
+    if (found.has(name)) throw new Error(`${file} and ${relative(kernels, found.get(name))} would both become ${name}.fatbin; rename one`);
+    found.set(name, join(kernels, file));
+  }
+  return found;
+}
+
 /** Removes what sources that are gone have left. */
-function removeStale(names) {
+function removeStale(known) {
   for (const file of readdirSync(output)) {
     const name = /^(.+)\.(?:fatbin|ptxas\.txt)$/.exec(file)?.[1];
-    if (name !== undefined && !names.includes(name)) rmSync(join(output, file));
+    if (name !== undefined && !known.has(name)) rmSync(join(output, file));
   }
 }
 
 async function main() {
-  const all = readdirSync(kernels).filter((file) => file.endsWith(".cu")).map((file) => file.slice(0, -".cu".length));
+  const all = findSources();
   if (!existsSync(nvcc)) {
     console.log(`no kernels built: found no ${nvcc}; install the CUDA toolkit 12.8 or newer, or set CUDA_HOME`);
     return;
@@ -92,11 +103,13 @@ async function main() {
   }
   mkdirSync(output, { recursive: true });
   const asked = process.argv.slice(2);
-  const names = asked.length > 0 ? asked : all;
+  const unknown = asked.find((name) => !all.has(name));
+  if (unknown !== undefined) throw new Error(`expected kernels of ${[...all.keys()].join(", ")}, got ${unknown}`);
+  const names = asked.length > 0 ? asked : [...all.keys()];
   const waiting = [...names];
   const start = performance.now();
   const worker = async () => {
-    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) await build(name);
+    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) await build(name, all.get(name));
   };
   await Promise.all(Array.from({ length: Math.max(2, availableParallelism()) }, worker));
   removeStale(all);

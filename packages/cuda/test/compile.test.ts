@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { beforeAll, describe, expect, test } from "vitest";
@@ -10,7 +10,7 @@ import { cudaHome } from "./cuda-home.ts";
 const nvcc = join(cudaHome, "bin/nvcc");
 const packageFolder = fileURLToPath(new URL("..", import.meta.url));
 const reason = existsSync(nvcc) ? "" : `: no ${nvcc}`;
-const names = readdirSync(join(packageFolder, "kernels")).filter((file) => file.endsWith(".cu")).map((file) => file.slice(0, -".cu".length));
+const names = readdirSync(join(packageFolder, "kernels"), { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".cu")).map((file) => basename(file, ".cu"));
 
 describe.skipIf(reason)(`compiled kernels${reason}`, () => {
   // Files that are current are not compiled again.

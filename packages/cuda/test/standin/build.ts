@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { compiler, cudaHome } from "../cuda-home.ts";
@@ -30,8 +30,8 @@ export interface StandinBuild {
 /** Compiles the stand-in and kernel files with the C++ compiler; nothing where the same sources were compiled before.
  *  Of a kernel file that does not compile the errors are printed, and its image does not load.
  *  @param files kernel files, without ending; all by default */
-export async function buildStandin(files: readonly string[] = filesOf(kernels, ".cu").map(stem)): Promise<StandinBuild> {
-  const sources = [...filesOf(kernels, ".cu", ".cuh"), ...filesOf(join(kernels, "twin"), ".cuh", ".h"), ...filesOf(here, ".cpp", ".cu", ".h")];
+export async function buildStandin(files: readonly string[] = filesOf(kernels, ".cu").map((path) => basename(path, ".cu"))): Promise<StandinBuild> {
+  const sources = [...filesOf(kernels, ".cu", ".cuh", ".h"), ...filesOf(here, ".cpp", ".cu", ".h")];
   const folder = join(folders, nameOf(compiler, ...flags, ...sources.flatMap((path) => [path, read(path)])));
   const library = join(folder, "libdanu_standin.so");
   if (!existsSync(library)) [objects, folders].forEach(prune);
@@ -117,19 +117,17 @@ function compile(args: readonly string[]): Promise<Ended> {
 
 /** A kernel file of the package, or of the stand-in's own tests. */
 function sourceOf(name: string): string {
-  return [kernels, here].map((folder) => join(folder, `${name}.cu`)).find((path) => existsSync(path)) ?? join(kernels, `${name}.cu`);
+  return [kernels, here].flatMap((folder) => filesOf(folder, ".cu")).find((path) => basename(path) === `${name}.cu`) ?? join(kernels, `${name}.cu`);
 }
 
 function errorsOf(folder: string, name: string): string {
   return join(folder, `${name}.errors`);
 }
 
+/** Files of a folder and of all in it. */
 function filesOf(folder: string, ...endings: readonly string[]): string[] {
-  return readdirSync(folder).filter((name) => endings.some((ending) => name.endsWith(ending))).sort().map((name) => join(folder, name));
-}
-
-function stem(path: string): string {
-  return path.slice(path.lastIndexOf("/") + 1, path.lastIndexOf("."));
+  const names = readdirSync(folder, { recursive: true, encoding: "utf8" });
+  return names.filter((name) => endings.some((ending) => name.endsWith(ending))).sort().map((name) => join(folder, name));
 }
 
 function read(path: string): string {

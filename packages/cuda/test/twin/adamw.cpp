@@ -1,5 +1,5 @@
 // AdamW and the copies that it writes on the CPU twin, against plain loops in f64.
-#include "../../kernels/adamw.cu"
+#include "../../kernels/updates/adamw.cu"
 
 #include "plain.h"
 

@@ -1,6 +1,6 @@
 // The unmodified attention backward kernels on the CPU twin against plain loops: every head dimension, windows, documents,
 // grouped heads, sequences side by side, ragged ends.
-#include "../../kernels/attention-backward.cu"
+#include "../../kernels/attention/attention-backward.cu"
 
 #include <random>
 

@@ -1,6 +1,6 @@
 // The unmodified attention forward kernels on the CPU twin against plain loops: every head dimension, windows, documents,
 // grouped heads, sequences side by side, ragged ends. q, k and v are views of one matrix, as a fused product writes it.
-#include "../../kernels/attention-forward.cu"
+#include "../../kernels/attention/attention-forward.cu"
 
 #include <chrono>
 #include <random>

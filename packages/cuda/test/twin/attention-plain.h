@@ -1,7 +1,7 @@
 // Attention and its gradients in plain double loops, what the same loops give with weights rounded to the type of the
 // inputs, and random cases for them.
 #pragma once
-#include "../../kernels/attention-portable.cuh"
+#include "../../kernels/attention/attention-portable.cuh"
 
 #include <random>
 #include <string>

@@ -1,5 +1,5 @@
 // The backward attention of every GPU on the CPU twin, against plain loops.
-#include "../../kernels/attention-portable-backward.cu"
+#include "../../kernels/attention/attention-portable-backward.cu"
 #include "attention-plain.h"
 
 using attention_portable::Inputs; using attention_portable::Query;

@@ -1,5 +1,5 @@
 // Attention of few queries on the CPU twin, against plain loops, over one part of the keys and several.
-#include "../../kernels/attention-portable-decode.cu"
+#include "../../kernels/attention/attention-portable-decode.cu"
 #include "attention-plain.h"
 
 using attention_portable::Inputs;

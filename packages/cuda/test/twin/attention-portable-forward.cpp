@@ -1,5 +1,5 @@
 // The forward attention of every GPU on the CPU twin, against plain loops.
-#include "../../kernels/attention-portable-forward.cu"
+#include "../../kernels/attention/attention-portable-forward.cu"
 #include "attention-plain.h"
 
 using attention_portable::Inputs;

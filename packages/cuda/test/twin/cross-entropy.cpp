@@ -1,5 +1,5 @@
 // Cross-entropy over f32 logits of any number on the CPU twin, against plain loops in f64.
-#include "../../kernels/cross-entropy.cu"
+#include "../../kernels/fused/cross-entropy.cu"
 
 #include "plain.h"
 

@@ -1,5 +1,5 @@
 // Products of few rows and attention over a cache on the CPU twin against plain loops in f64.
-#include "../../kernels/decode.cu"
+#include "../../gpu/candidates/decode.cu"
 
 #include <random>
 

@@ -1,5 +1,5 @@
 // Embedding on the CPU twin against plain loops.
-#include "../../kernels/embedding.cu"
+#include "../../kernels/fused/embedding.cu"
 
 #include <random>
 

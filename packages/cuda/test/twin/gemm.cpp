@@ -1,6 +1,6 @@
 // The unmodified products for Hopper on the CPU twin against plain loops, element by element: what rounding of the sums and of
 // the result explains, and no more.
-#include "../../kernels/gemm.cu"
+#include "../../kernels/products/gemm.cu"
 
 #include <chrono>
 #include <random>

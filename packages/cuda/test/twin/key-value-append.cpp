@@ -1,5 +1,5 @@
 // Appending keys and values to a cache on the CPU twin, against plain loops.
-#include "../../kernels/key-value-append.cu"
+#include "../../kernels/attention/key-value-append.cu"
 
 #include "plain.h"
 

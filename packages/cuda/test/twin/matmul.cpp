@@ -1,6 +1,6 @@
 // The unmodified products for every GPU on the CPU twin against plain loops: random shapes, strides and places in memory, with
 // NaN wherever nothing belongs to a matrix.
-#include "../../kernels/matmul.cu"
+#include "../../kernels/products/matmul.cu"
 
 #include <random>
 

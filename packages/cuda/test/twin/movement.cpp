@@ -1,7 +1,7 @@
 // Copies, transpositions, stretching and choice on the CPU twin, over random axes against plain loops; and at distances beyond
 // 32 bits, in memory of which only what is touched exists.
-#include "../../kernels/elementwise.cu"
-#include "../../kernels/movement.cu"
+#include "../../kernels/primitives/elementwise.cu"
+#include "../../kernels/primitives/movement.cu"
 
 #include <sys/mman.h>
 

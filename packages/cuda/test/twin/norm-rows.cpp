@@ -1,5 +1,5 @@
 // The norm over rows of any length on the CPU twin, against plain loops.
-#include "../../kernels/norm-rows.cu"
+#include "../../kernels/fused/norm-rows.cu"
 
 #include "plain.h"
 

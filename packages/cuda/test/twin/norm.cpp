@@ -1,6 +1,6 @@
 // The RMSNorm kernels on the CPU twin, against plain loops.
-#include "../../kernels/norm.cu"
-#include "../../kernels/quantise.cu"
+#include "../../kernels/fused/norm.cu"
+#include "../../kernels/fp8/quantise.cu"
 
 #include "fp8.h"
 

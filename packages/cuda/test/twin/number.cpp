@@ -1,7 +1,7 @@
 // Numbers of every element type and functions of f32 on the CPU twin, against NVIDIA's conversions and the C library in double
 // precision, over bit patterns of all sizes.
-#include "../../kernels/math.cuh"
-#include "../../kernels/number.cuh"
+#include "../../kernels/primitives/math.cuh"
+#include "../../kernels/primitives/number.cuh"
 
 using namespace number;
 static int failures = 0;

@@ -1,5 +1,5 @@
 // Casts to fp8 and their transposed copies on the CPU twin, against plain loops.
-#include "../../kernels/quantise.cu"
+#include "../../kernels/fp8/quantise.cu"
 
 #include "fp8.h"
 

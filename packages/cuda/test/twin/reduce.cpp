@@ -1,5 +1,5 @@
 // Sums, maxima and their places on the CPU twin against plain loops: every cut, in one launch and in parts, NaN and ties.
-#include "../../kernels/reduce.cu"
+#include "../../kernels/primitives/reduce.cu"
 
 #include <random>
 

@@ -1,5 +1,5 @@
 // Rotary position embedding of heads in rows on the CPU twin, against plain loops.
-#include "../../kernels/rope.cu"
+#include "../../kernels/fused/rope.cu"
 
 #include "plain.h"
 

@@ -1,5 +1,5 @@
 // The gated activation between fp8 products on the CPU twin, against plain loops.
-#include "../../kernels/swiglu-fp8.cu"
+#include "../../kernels/fp8/swiglu-fp8.cu"
 
 #include "fp8.h"
 

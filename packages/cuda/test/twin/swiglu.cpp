@@ -1,5 +1,5 @@
 // The gated activation over separate operands on the CPU twin, against plain loops.
-#include "../../kernels/swiglu.cu"
+#include "../../kernels/fused/swiglu.cu"
 
 #include "plain.h"
 

@@ -1,6 +1,6 @@
 // Updates in place and the norm of the gradients on the CPU twin, against plain loops.
-#include "../../kernels/gradient-norm.cu"
-#include "../../kernels/updates.cu"
+#include "../../kernels/updates/gradient-norm.cu"
+#include "../../kernels/updates/updates.cu"
 
 #include "plain.h"
 

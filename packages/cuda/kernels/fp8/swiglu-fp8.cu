@@ -2,7 +2,7 @@
 // dg = dh · u · σ(g) · (1 + g · (1 − σ(g))), du = dh · g · σ(g). In f32, cast once; gate columns lie before up columns.
 // Must move, a channel of h of a token: forward 4 bytes and 1; backward 6, 2 for each copy of the gradients and 1 for that of h.
 // nvcc: -use_fast_math
-#include "quantise.cuh"
+#include "../common/quantise.cuh"
 
 namespace swiglu_fp8 {
 DEVICE float sigmoid(float x) { return __fdividef(1.f, 1.f + __expf(-x)); }

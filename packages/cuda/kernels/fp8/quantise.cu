@@ -1,7 +1,7 @@
 // Casts to fp8 with one scale a tensor (delayed scaling: Micikevicius et al. 2022, "FP8 formats for deep learning"):
 // q = saturate(x · scale), its transposed copy and the largest |x|. Must move, an element: 2 bytes and 1 for each copy.
 // nvcc: -use_fast_math
-#include "quantise.cuh"
+#include "../common/quantise.cuh"
 
 constexpr int QUANTISE_THREADS = 512;
 

@@ -1,7 +1,7 @@
 // Gated activation of Shazeer 2020 over gates and ups that lie apart: h = g · σ(g) · u, and its gradients
 // dg = dh · u · σ(g) · (1 + g · (1 − σ(g))), du = dh · g · σ(g). Computed in f32 with its accuracy.
 // Must move, an element: two in and one out; backward three and two.
-#include "elements.cuh"
+#include "../common/elements.cuh"
 
 namespace swiglu {
 using namespace elements;

@@ -1,6 +1,6 @@
 // Appends keys and values to those of a cache, at a place that the GPU knows: a CUDA graph of a step of generation is the
 // same for every position.
-#include "fault.cuh"
+#include "../common/fault.cuh"
 
 /// Grid [⌈rowPieces / 128⌉, T, B], 128 threads. Rows are whole pieces of 16 bytes: G · D elements of one position.
 /// @param keys, values `[B, S, rowPieces]`  @param k, v `[B, T, rowPieces]`  @param stored positions in use before, `[1]`

@@ -2,8 +2,8 @@
 //   loss = log Σ exp(x) − x[target]      d x = (softmax(x) − onehot(target)) · scale · factor
 // A target of −100 has loss 0 and gradient 0; one that is neither −100 nor in [0, V) as well, and it is reported.
 // Must move, a logit: 4 bytes in, the second reading mostly from L2, and 4 or 2 out.
-#include "elements.cuh"
-#include "fault.cuh"
+#include "../common/elements.cuh"
+#include "../common/fault.cuh"
 
 namespace cross_entropy {
 using namespace elements;

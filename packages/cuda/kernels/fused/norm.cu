@@ -4,7 +4,7 @@
 // only the number of blocks decides.
 // Must move, a channel of a row: forward 2 bytes of x and 2 of y or 1 of its fp8 copy; backward 6, and 2 with a residual.
 // nvcc: -use_fast_math
-#include "quantise.cuh"
+#include "../common/quantise.cuh"
 
 namespace rms_norm {
 /// The sum over WARPS warps, the same for every thread, in a fixed order. `meet` [WARPS] in shared memory

@@ -2,7 +2,7 @@
 // backward dx = rstd · (w · dy − x · rstd² · mean(x · w · dy)) and dw = Σ dy · x · rstd over rows. Sums in f32, in an order that
 // only the shape decides. Rows are read twice, the second time from the caches.
 // Must move, an element: one in and one out; backward two in, one out.
-#include "elements.cuh"
+#include "../common/elements.cuh"
 
 namespace norm_rows {
 using namespace elements;

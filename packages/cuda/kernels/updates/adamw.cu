@@ -3,8 +3,8 @@
 //   g ← scale·g   m ← m + (g − m)(1−β₁)   v ← β₂v + (1−β₂)g²   p ← p·(1 − lr·decay) − lr/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + eps)
 // A scale that is not finite leaves p, m and v as they are; the copies are written all the same.
 // Must move, an element: 28 bytes, and 2 for each of the bf16 copy and the pair of fp8 copies.
-#include "elements.cuh"
-#include "quantise.cuh"
+#include "../common/elements.cuh"
+#include "../common/quantise.cuh"
 
 /// Scalars of one step, as PyTorch rounds them.
 struct AdamWScalars { float decay, beta1_complement, beta2, beta2_complement, eps, step_size, root_bias2; };

@@ -1,8 +1,8 @@
 // Rows of a table by id, and the gradient of that: rows of dy added to the rows of the table's gradient.
 //   y[i] = table[ids[i]]      dw[v] += Σ dy[i] over the i with ids[i] = v, in a fixed order
 // Must move, a token of bf16: the row in and out, 4C bytes; backward 2C bytes of dy and 8C for every distinct id.
-#include "elements.cuh"
-#include "fault.cuh"
+#include "../common/elements.cuh"
+#include "../common/fault.cuh"
 #include <type_traits>
 
 namespace embedding {

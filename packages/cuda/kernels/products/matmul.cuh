@@ -1,7 +1,7 @@
 // What the products of matmul.cu share: what a launch takes, which tile and which part of k is a block's, how sums become
 // elements of Y.
 #pragma once
-#include "elements.cuh"
+#include "../common/elements.cuh"
 
 #include <type_traits>
 

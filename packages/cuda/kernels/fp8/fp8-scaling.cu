@@ -1,7 +1,7 @@
 // Delayed scaling of fp8 (Micikevicius et al. 2022): where the factors of a linear layer's casts come from. A layer has a
 // row of 19 f32 for each of its three tensors: factor, its inverse, largest magnitude since the last update, and the largest
 // magnitudes of the 16 updates before, the latest first. packages/tensor/src/ops/fp8-scaling.ts says the same in simpler ops.
-#include "elements.cuh"
+#include "../common/elements.cuh"
 
 namespace fp8_scaling {
 constexpr int SCALE = 0, INVERSE = 1, AMAX = 2, HISTORY = 3, COLUMNS = 19, ROWS = 3;

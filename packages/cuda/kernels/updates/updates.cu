@@ -1,6 +1,6 @@
 // Updates in place of tensors of any size: sums, and products with a factor that lives in memory. Computed in f32. Must move an
 // element of a source once and of a target twice.
-#include "elements.cuh"
+#include "../common/elements.cuh"
 
 namespace updates {
 using namespace elements;

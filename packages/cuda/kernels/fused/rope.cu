@@ -1,8 +1,8 @@
 // Rotary position embedding (Su et al. 2021) of heads in rows, [rows, H, D] for any even D, with the pairing of Hugging Face:
 // y[i] = x[i]·cos − x[i + D/2]·sin, y[i + D/2] = x[i + D/2]·cos + x[i]·sin. Turning back is the gradient. Computed in f32.
 // Must move, an element: one in and one out.
-#include "elements.cuh"
-#include "fault.cuh"
+#include "../common/elements.cuh"
+#include "../common/fault.cuh"
 
 namespace rope {
 using namespace elements;
