@@ -61,7 +61,7 @@ void check(int rows, int C, bool time) {
     for (const Backward& b : BACKWARD) if (C <= b.widest) {
         Buffer<float> partial((size_t)b.parts * C);
         const auto run = [&](int i = 0) { const size_t o = i % sets * n; b.kernel<<<b.parts, b.threads>>>(d_y + o, x + o, w, want_rstd, residual + o, d_x, partial, rows, C); };
-        const auto finish = [&](int = 0) { rms_norm_weight_gradient<<<(C + 31) / 32, 512>>>(partial, d_w, b.parts, C, 0); };
+        const auto finish = [&](int = 0) { rms_norm_weight_gradient<<<(C + 31) / 32, 512>>>(partial, d_w, b.parts, C); };
         unsigned long long first[2]; bool ok = true;
         for (int k = 0; k < 2; k++) {
             d_x.poison(); partial.poison(); d_w.poison(); run(); finish(); CHECK(cudaGetLastError());

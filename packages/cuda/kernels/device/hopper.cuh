@@ -143,10 +143,7 @@ template <Major A, Major B> struct WgmmaBf16<N, A, B> { static DEVICE void run(f
     asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" #IP ", 0;\nwgmma.mma_async.sync.aligned.m64n" #N "k16.f32.bf16.bf16 {" P##HALF "}, %" #IA ", %" #IB ", p, 1, 1, %" #ITA ", %" #ITB ";\n}" \
                  : R##HALF(d) : "l"(a), "l"(b), "r"(accumulate), "n"(int(A)), "n"(int(B))); } };
 WGMMA_BF16(64, 32, 32, 33, 34, 35, 36)
-WGMMA_BF16(96, 48, 48, 49, 50, 51, 52)
 WGMMA_BF16(128, 64, 64, 65, 66, 67, 68)
-WGMMA_BF16(160, 80, 80, 81, 82, 83, 84)
-WGMMA_BF16(192, 96, 96, 97, 98, 99, 100)
 WGMMA_BF16(256, 128, 128, 129, 130, 131, 132)
 template <int N, Major A = K_MAJOR, Major B = K_MAJOR> DEVICE void wgmma_bf16(float* d, uint64_t a, uint64_t b, int accumulate) {
     WgmmaBf16<N, A, B>::run(d, a, b, accumulate);
@@ -176,9 +173,6 @@ template <int R> DEVICE void registers_shrink() { asm volatile("setmaxnreg.dec.s
 /// Stores four 8×8 matrices of 16-bit elements; lane 8i + r names the address of row r of matrix i (16 bytes).
 DEVICE void stmatrix4(const void* row, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
     asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1,%2,%3,%4};" :: "r"(shared_address(row)), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
-}
-DEVICE void stmatrix4_transposed(const void* row, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
-    asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1,%2,%3,%4};" :: "r"(shared_address(row)), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
 }
 /// Asks for `bytes` in a row, a multiple of 16, to come to L2.
 DEVICE void prefetch_l2(const void* from, uint32_t bytes) { asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" :: "l"(from), "r"(bytes) : "memory"); }

@@ -15,8 +15,6 @@ DEVICE uint8_t* shared_memory() { extern __shared__ __align__(1024) uint8_t raw[
 DEVICE uint32_t shared_address(const void* p) { return (uint32_t)__cvta_generic_to_shared(p); }
 /// `count` threads of this block, by the number of a barrier from 1 to 15.
 DEVICE void group_sync(int id, int count) { asm volatile("bar.sync %0, %1;" :: "r"(id), "r"(count) : "memory"); }
-/// Arrives without waiting; the `count` threads of a barrier are those that arrive and those that sync.
-DEVICE void group_arrive(int id, int count) { asm volatile("bar.arrive %0, %1;" :: "r"(id), "r"(count) : "memory"); }
 
 // ---- Copies to shared memory that run on, in groups of the thread that asked for them
 

@@ -117,10 +117,9 @@ extern "C" __global__ void __launch_bounds__(512, 1) rms_norm_backward_wide(cons
     rms_norm::backward<16, 2>(d_y, x, w, rstd, d_residual, d_x, partial, rows, C);
 }
 
-/// d_w[c] = Σ partial[p, c], added to d_w where `accumulate` is not 0. Blocks of 512 threads, ⌈C / 32⌉ of them: 16 warps
-/// sum every 16th part, then their sums in order.
+/// d_w[c] = Σ partial[p, c]. Blocks of 512 threads, ⌈C / 32⌉ of them: 16 warps sum every 16th part, then their sums in order.
 /// @param partial [parts, C]  @param d_w [C]
-extern "C" __global__ void __launch_bounds__(512) rms_norm_weight_gradient(const float* partial, float* d_w, int parts, int C, int accumulate) {
+extern "C" __global__ void __launch_bounds__(512) rms_norm_weight_gradient(const float* partial, float* d_w, int parts, int C) {
     __shared__ float sums[16 * 32];
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, c = blockIdx.x * 32 + lane;
     float sum = 0;
@@ -129,7 +128,7 @@ extern "C" __global__ void __launch_bounds__(512) rms_norm_weight_gradient(const
     sums[warp * 32 + lane] = sum;
     __syncthreads();
     if (warp > 0 || c >= C) return;
-    sum = accumulate ? d_w[c] : 0.f;
+    sum = 0;
     for (int k = 0; k < 16; k++) sum += sums[k * 32 + lane];
     d_w[c] = sum;
 }

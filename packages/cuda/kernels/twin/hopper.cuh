@@ -227,13 +227,10 @@ template <int N, Major B> DEVICE void wgmma_bf16_registers(float* d, const uint3
         [=](const twin::Block& s, int c, int k) { return twin::bf16_at(s, y, B == K_MAJOR, c, k); });
 }
 
-namespace twin {
-inline void store_matrices(const void* row, const uint32_t (&r)[4], bool transposed) {
-    move_matrices(row, r, [=](auto at, int i, int j, uint16_t* half) { (transposed ? *at(j, i) : *at(i, j)) = *half; });
+DEVICE void stmatrix4(const void* row, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+    const uint32_t registers[] = {a, b, c, d};
+    twin::move_matrices(row, registers, [](auto at, int i, int j, uint16_t* half) { *at(i, j) = *half; });
 }
-}  // namespace twin
-DEVICE void stmatrix4(const void* row, uint32_t a, uint32_t b, uint32_t c, uint32_t d) { twin::store_matrices(row, {a, b, c, d}, false); }
-DEVICE void stmatrix4_transposed(const void* row, uint32_t a, uint32_t b, uint32_t c, uint32_t d) { twin::store_matrices(row, {a, b, c, d}, true); }
 DEVICE void grid_wait() {}
 DEVICE void grid_release() {}
 DEVICE void prefetch_l2(const void*, uint32_t) {}

@@ -54,7 +54,6 @@ DEVICE uint32_t shared_address(const void* p) {
 DEVICE void __syncthreads() { twin::meet(twin::block().named[0], twin::block_size.x, "for all of their block"); }
 DEVICE void __syncwarp() { twin::warp_sync(); }
 DEVICE void group_sync(int id, int count) { twin::meet(twin::block().named[id], count, "for their group"); }
-DEVICE void group_arrive(int id, int count) { twin::arrive(twin::block().named[id], count); }
 namespace twin {
 inline float half_of(uint32_t pair, int high) { const uint16_t bits = high ? pair >> 16 : pair & 0xFFFF; __nv_bfloat16 v; memcpy(&v, &bits, 2); return __bfloat162float(v); }
 /// What lane `from` holds.
@@ -126,8 +125,6 @@ DEVICE float max_or_nan(float x, float y) { return x != x || y != y ? NAN : max(
 DEVICE float exp2_fast(float x) { return exp2f(x); }
 
 // ---- Plain CUDA
-DEVICE int __float_as_int(float x) { int i; memcpy(&i, &x, 4); return i; }
-DEVICE float __int_as_float(int i) { float x; memcpy(&x, &i, 4); return x; }
 DEVICE uint32_t __float_as_uint(float x) { uint32_t i; memcpy(&i, &x, 4); return i; }
 DEVICE float __uint_as_float(uint32_t i) { float x; memcpy(&x, &i, 4); return x; }
 template <class T> T atomicCAS(T* to, T expected, T v) { const T old = *to; if (old == expected) *to = v; return old; }
@@ -142,20 +139,15 @@ DEVICE uint32_t __byte_perm(uint32_t a, uint32_t b, uint32_t selector) {
 DEVICE float __expf(float x) { return expf(x); }
 DEVICE float __fdividef(float a, float b) { return a / b; }
 DEVICE float rsqrtf(float x) { return 1 / sqrtf(x); }
-template <class T> T __shfl_down_sync(unsigned, T v, int by) { const int lane = threadIdx.x % 32; return twin::shuffle(v, lane + by < 32 ? lane + by : lane); }
 template <class T> T __shfl_up_sync(unsigned, T v, int by) { const int lane = threadIdx.x % 32; return twin::shuffle(v, lane >= by ? lane - by : lane); }
-namespace twin {
-/// A bit for each lane whose number is one that `like` likes.
-template <class F> uint32_t vote(int64_t number, F like) {
-    uint32_t mask = 0; Lane& own = lane(); own.number = number; own.out = &mask;
-    warp_meet([&](Warp& w) {
-        for (int i = 0; i < w.lanes; i++) for (int j = 0; j < w.lanes; j++) *(uint32_t*)w.lane[i].out |= (uint32_t)like(w.lane[i].number, w.lane[j].number) << j;
+/// A bit for each lane that has the same number.
+DEVICE uint32_t __match_any_sync(unsigned, int v) {
+    uint32_t mask = 0; twin::Lane& own = twin::lane(); own.number = v; own.out = &mask;
+    twin::warp_meet([](twin::Warp& w) {
+        for (int i = 0; i < w.lanes; i++) for (int j = 0; j < w.lanes; j++) *(uint32_t*)w.lane[i].out |= uint32_t(w.lane[i].number == w.lane[j].number) << j;
     });
     return mask;
 }
-}  // namespace twin
-DEVICE uint32_t __match_any_sync(unsigned, int v) { return twin::vote(v, [](int64_t own, int64_t other) { return own == other; }); }
-DEVICE uint32_t __ballot_sync(unsigned, int v) { return twin::vote(v != 0, [](int64_t, int64_t other) { return other != 0; }); }
 DEVICE int __popc(uint32_t v) { return __builtin_popcount(v); }
 template <class T> T atomicAdd(T* to, T v) { const T old = *to; *to += v; return old; }
 DEVICE void __threadfence() {}

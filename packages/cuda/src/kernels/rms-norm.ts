@@ -17,7 +17,7 @@ const backwardRows = {
   f32: defineKernel("norm-rows", "norm_rows_gradient_f32", "ppppppii"),
   bf16: defineKernel("norm-rows", "norm_rows_gradient_bf16", "ppppppii"),
 };
-const weightGradient = defineKernel("norm", "rms_norm_weight_gradient", "ppiii");
+const weightGradient = defineKernel("norm", "rms_norm_weight_gradient", "ppii");
 
 /** Most partial sums of the weight's gradient: what an H100 runs at once, and the same on every chip, for the same bits. */
 const mostParts = 384;
@@ -84,7 +84,7 @@ function withParts(cuda: CudaDevice, rows: number, C: number, dWeight: Handle, f
   const parts = Math.min(rows, mostParts);
   cuda.withScratch(parts * C * bytesPerElement.f32, (partial) => {
     f(partial, parts);
-    cuda.launch(weightGradient, { grid: [Math.ceil(C / 32)], block: 512 }, partial, dWeight, parts, C, 0);
+    cuda.launch(weightGradient, { grid: [Math.ceil(C / 32)], block: 512 }, partial, dWeight, parts, C);
   });
 }
 
