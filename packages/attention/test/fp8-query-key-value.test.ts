@@ -9,7 +9,7 @@ const device = t.referenceDevice();
 const POSITIONS = 50;
 
 const sizes = fc.record({
-  B: fc.constantFrom(0, 1, 2), T: fc.constantFrom(1, 2, 5), C: fc.integer({ min: 1, max: 9 }), H: fc.integer({ min: 1, max: 4 }), G: fc.integer({ min: 1, max: 2 }),
+  B: fc.constantFrom(0, 1, 2), T: fc.constantFrom(1, 2, 4, 5), C: fc.integer({ min: 1, max: 9 }), H: fc.integer({ min: 1, max: 4 }), G: fc.integer({ min: 1, max: 2 }),
   D: fc.constantFrom(2, 4, 6), calibrate: fc.boolean(), seed: fc.nat(),
 });
 type Sizes = typeof sizes extends fc.Arbitrary<infer S> ? S : never;

@@ -1,8 +1,9 @@
+import { fp8QueryKeyValueGradOp, fp8QueryKeyValueOp, ropeTable } from "@danu/attention";
 import {
   disposeTree, fp8FeedForwardGradOp, fp8FeedForwardOp, fp8LinearGradOp, fp8LinearOp, fp8Matrix, fp8NormLinearsGradOp, fp8NormLinearsOp, fp8Update, keep,
   referenceDevice, run, scope, writeFp8, type Device, type Fp8Matrix, type Tensor, type Values,
 } from "@danu/tensor";
-import { hostTensor, relativeError, upload } from "@danu/testing";
+import { hostIntegers, hostTensor, relativeError, upload } from "@danu/testing";
 import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 
@@ -11,8 +12,8 @@ import { twinMissing } from "./cuda-home.ts";
 import { Standin } from "./standin/control.ts";
 import { onChip } from "./standin/on-chip.ts";
 
-/** One linear layer, several behind a norm, or a whole feed-forward layer. */
-type Kind = "linear" | "normLinears" | "feedForward";
+/** One linear layer, several behind a norm, those whose results are turned, or a whole feed-forward layer. */
+type Kind = "linear" | "normLinears" | "queryKeyValue" | "feedForward";
 
 interface Layer {
   readonly kind: Kind;
@@ -20,6 +21,8 @@ interface Layer {
   readonly C: number;
   /** Outputs of the layers, or the width of the feed-forward layer. */
   readonly outputs: readonly number[];
+  /** Channels that are turned together. */
+  readonly headDim?: number;
   readonly residual: boolean;
   readonly needsWeights: boolean;
   readonly seed: number;
@@ -48,11 +51,11 @@ const eps = 1e-5;
 function weightsOf({ kind, C, outputs }: Layer, draw: Draw): Tensor[][] {
   const F = outputs[0]!;
   if (kind === "linear") return [[draw(1, F, C)]];
-  if (kind === "normLinears") return [outputs.map((O, i) => draw(10 + i, O, C))];
+  if (kind !== "feedForward") return [outputs.map((O, i) => draw(10 + i, O, C))];
   return [[draw(1, F, C), draw(2, F, C)], [draw(3, C, F)]];
 }
 
-function passOf({ kind, rows, C, outputs, residual, needsWeights }: Layer, draw: Draw, weights: Tensor[][], matrices: readonly Fp8Matrix[], step: number): Pass {
+function passOf({ kind, rows, C, outputs, headDim = 0, residual, needsWeights, seed }: Layer, draw: Draw, weights: Tensor[][], matrices: readonly Fp8Matrix[], step: number): Pass {
   const own: Draw = (seed, ...shape) => draw(100 * step + seed, ...shape);
   const [x, norm, calibrate] = [own(20, ...rows, C), own(21, C), step === 0];
   const { scaling, rowwise, transposed } = matrices[0]!;
@@ -66,6 +69,16 @@ function passOf({ kind, rows, C, outputs, residual, needsWeights }: Layer, draw:
     const [inverseRms, ...y] = run(fp8NormLinearsOp, [x, norm, scaling, rowwise, transposed, ...weights[0]!], { eps, calibrate });
     const g = outputs.map((O, i) => own(23 + i, ...rows, O));
     const [dx, dNorm, ...dWeights] = run(fp8NormLinearsGradOp, [x, norm, inverseRms, scaling, transposed, ...g], { eps, calibrate, needsWeights });
+    return { activations: [...y, dx], weights: [inverseRms, dNorm, ...dWeights] };
+  }
+  if (kind === "queryKeyValue") {
+    const table = ropeTable(x.device, { positions: 60, headDim, theta: 10_000 });
+    const positions = upload(x.device, hostIntegers("i32", rows, seed + step, 60));
+    const [query, key, value] = weights[0] as [Tensor, Tensor, Tensor];
+    const [inverseRms, ...y] = run(fp8QueryKeyValueOp, [x, norm, scaling, rowwise, transposed, table, positions, query, key, value], { eps, calibrate });
+    const [gQ, gK, gV] = y.map(({ shape }, i) => own(23 + i, ...shape)) as [Tensor, Tensor, Tensor];
+    const inputs = [x, norm, inverseRms, scaling, transposed, table, positions, gQ, gK, gV] as const;
+    const [dx, dNorm, ...dWeights] = run(fp8QueryKeyValueGradOp, inputs, { eps, calibrate, needsWeights });
     return { activations: [...y, dx], weights: [inverseRms, dNorm, ...dWeights] };
   }
   const down = matrices[1]!;
@@ -112,6 +125,7 @@ async function stepsOf(device: Device, layer: Layer, count: number): Promise<Ste
 const bounds = {
   linear: { activations: 2 ** -8, weights: 2e-6, scalings: 0 },
   normLinears: { activations: 2 ** -8, weights: 5e-4, scalings: 1e-6 },
+  queryKeyValue: { activations: 2 ** -8, weights: 5e-4, scalings: 1e-6 },
   feedForward: { activations: 0.04, weights: 0.04, scalings: 2 ** -7 },
 } as const satisfies Record<Kind, object>;
 
@@ -130,24 +144,32 @@ async function expectSame(cuda: CudaDevice, layer: Layer, count: number): Promis
 }
 
 const width = fc.constantFrom(16, 48, 80, 144);
-const layers = (kind: Kind): fc.Arbitrary<Layer> => fc.record({
-  kind: fc.constant(kind), rows: fc.constantFrom([0], [1], [5], [2, 9], [150]), C: fc.constantFrom(16, 48, 144, 272),
+const every = {
+  C: fc.constantFrom(16, 48, 144, 272), residual: fc.boolean(), needsWeights: fc.boolean(), seed: fc.integer({ min: 0, max: 1e6 }),
+};
+const layers = (kind: Exclude<Kind, "queryKeyValue">): fc.Arbitrary<Layer> => fc.record({
+  ...every, kind: fc.constant(kind), rows: fc.constantFrom([0], [1], [5], [2, 9], [150]),
   outputs: fc.array(width, { minLength: 1, maxLength: kind === "normLinears" ? 3 : 1 }),
-  residual: fc.boolean(), needsWeights: fc.boolean(), seed: fc.integer({ min: 0, max: 1e6 }),
 });
+/** Channels and numbers of heads. */
+const heads = fc.constantFrom(...[[8, 6, 2], [16, 5, 1], [64, 4, 2], [80, 2, 1], [96, 1, 1], [120, 2, 2], [128, 1, 1]] as const);
+const rotated: fc.Arbitrary<Layer> = fc.record({
+  ...every, kind: fc.constant("queryKeyValue" as const), rows: fc.constantFrom([0, 3], [1, 1], [2, 9], [1, 150]), heads,
+}).map(({ heads: [D, H, G], ...layer }) => ({ ...layer, headDim: D, outputs: [H * D, G * D, G * D] }));
 
 describe.skipIf(twinMissing)(`fp8 layers${twinMissing}`, () => {
   let standin: Standin;
   beforeAll(async () => {
-    standin = await Standin.load(["cast", "elementwise", "fp8-scaling", "gemm", "matmul", "movement", "norm", "quantise", "reduce", "swiglu-fp8"]);
+    standin = await Standin.load(["cast", "elementwise", "fp8-scaling", "gemm", "matmul", "movement", "norm", "quantise", "reduce", "rope", "rope-fp8", "swiglu-fp8"]);
   }, 600_000);
 
   describe.each(["8.0", "8.9", "9.0"])("on a GPU of compute capability %s", (capability) => {
     let cuda: CudaDevice;
     onChip(() => standin, capability, (opened) => (cuda = opened));
 
-    test.each(["linear", "normLinears", "feedForward"] as const)("three steps equal the simpler ops: %s", async (kind) => {
-      await fc.assert(fc.asyncProperty(layers(kind), async (layer) => await expectSame(cuda, layer, 3)), { numRuns: 6, seed: 5 });
+    const kinds = { linear: layers("linear"), normLinears: layers("normLinears"), queryKeyValue: rotated, feedForward: layers("feedForward") };
+    test.each(Object.entries(kinds))("three steps equal the simpler ops: %s", async (_, drawn) => {
+      await fc.assert(fc.asyncProperty(drawn, async (layer) => await expectSame(cuda, layer, 3)), { numRuns: 6, seed: 5 });
     }, 300_000);
   });
 
@@ -159,7 +181,7 @@ describe.skipIf(twinMissing)(`fp8 layers${twinMissing}`, () => {
     });
     beforeEach(() => standin.clear());
     afterAll(() => cuda[Symbol.dispose]());
-    const products = (): Set<string> => new Set(standin.calls().flatMap((call) => /\bgemm_fp8_\w+/.exec(call)?.[0] ?? []));
+    const products = (): Set<string> => new Set(standin.calls().flatMap((call) => /\b(?:gemm|rope)_fp8_\w+/.exec(call)?.[0] ?? []));
 
     // 33 pairs of tiles, the fewest that these kernels take, for one product of each layer.
     const common = { residual: false, needsWeights: true } as const;
@@ -168,6 +190,10 @@ describe.skipIf(twinMissing)(`fp8 layers${twinMissing}`, () => {
       [{ ...common, kind: "linear", rows: [40], C: 8208, outputs: [32], seed: 2 }, ["gemm_fp8_input_gradient", "gemm_fp8_weight_gradient"]],
       [{ ...common, kind: "linear", rows: [24], C: 16, outputs: [8208], residual: true, seed: 3 }, ["gemm_fp8_forward_residual", "gemm_fp8_weight_gradient"]],
       [{ ...common, kind: "normLinears", rows: [24], C: 16, outputs: [8208, 16, 32], seed: 4 }, ["gemm_fp8_forward", "gemm_fp8_weight_gradients"]],
+      [
+        { ...common, kind: "queryKeyValue", rows: [2, 12], C: 16, outputs: [8208, 16, 32], headDim: 16, seed: 6 },
+        ["gemm_fp8_forward", "gemm_fp8_weight_gradients", "rope_fp8_backward"],
+      ],
       [{ ...common, kind: "feedForward", rows: [24], C: 32, outputs: [4112], seed: 5 }, ["gemm_fp8_forward", "gemm_fp8_weight_gradients"]],
     ])("%j", async (layer, kernels) => {
       await expectSame(cuda, layer, 1);

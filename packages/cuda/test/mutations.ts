@@ -103,6 +103,16 @@ export const mutatedPrograms: readonly MutatedProgram[] = [
       ["positions of the row before", "position = positions[row];", "position = positions[PLANTED && in ? row - 1 : row];"]),
   },
   {
+    program: "rope-fp8",
+    mutations: [
+      ...inFile("fp8/rope-fp8.cu",
+        ["gradients turned forward", "u * cosine + v * sine", "u * cosine + (PLANTED ? -v : v) * sine"],
+        ["cosines for sines", "(angles + half); }", "(angles + (PLANTED ? 0 : half)); }"],
+        ["transposed rows past the end as they were", "if (row >= rows) continue;", "if (!PLANTED && row >= rows) continue;"]),
+      ...inFile("common/quantise.cuh", ["a tile that leaves before it is full", "__syncthreads();", "if (!PLANTED) __syncthreads();"]),
+    ],
+  },
+  {
     program: "cross-entropy",
     mutations: inFile("fused/cross-entropy.cu",
       ["parts of a sum read before they are there", "__syncthreads();\n    p = ", "if (!PLANTED) __syncthreads();\n    p = "],

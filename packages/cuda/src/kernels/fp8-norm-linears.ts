@@ -1,7 +1,7 @@
-import { bytesPerElement, type fp8NormLinearsGradOp, type fp8NormLinearsOp, type KernelOf } from "@danu/tensor";
+import { bytesPerElement, type AttrsOf, type fp8NormLinearsGradOp, type fp8NormLinearsOp, type Handle, type KernelOf, type Tensor } from "@danu/tensor";
 
-import { cudaOf } from "../device.ts";
-import { measure, padded, quantise, quantiseNormed, weightInverse, withScale, type Matrix } from "./fp8-cast.ts";
+import { cudaOf, type CudaDevice } from "../device.ts";
+import { measure, padded, quantise, quantiseNormed, weightInverse, withScale, type Fp8Copies, type Fp8Scale, type Matrix } from "./fp8-cast.ts";
 import { multiplyFp8, multiplyFp8Group } from "./fp8-product.ts";
 import { normBackward, normForward } from "./rms-norm.ts";
 
@@ -11,37 +11,59 @@ function firstRows(sizes: readonly number[]): number[] {
   return sizes.map((size) => (end += size) - size);
 }
 
-export const fp8NormLinears: KernelOf<typeof fp8NormLinearsOp> = ([inverseRms, ...y], [x, norm, scaling, rowwise], { eps, calibrate }) => {
+export const fp8NormLinears: KernelOf<typeof fp8NormLinearsOp> = ([inverseRms, ...y], [x, norm, scaling, rowwise, , ...weights], { eps, calibrate }) => {
   const cuda = cudaOf(x);
   const [M, K] = [inverseRms.size, norm.size];
   const rows = { x: x.handle, weight: norm.handle, rstd: inverseRms.handle, rows: M, columns: K, eps };
-  const firsts = firstRows(y.map(({ shape }) => shape.at(-1)!));
+  const outputs = weights.map(({ shape }) => shape[0]!);
+  const firsts = firstRows(outputs);
   cuda.withScratch(M * K, (a) => (
     withScale(cuda, { scaling, row: "input", calibrate }, (amax) => normForward(cuda, rows, { amax }), (scale) => {
       normForward(cuda, rows, { ...scale, q: a });
       const common = { a, scaleA: scale.inverse, scaleB: weightInverse(scaling), M, K };
-      y.forEach(({ handle, shape }, i) => multiplyFp8(cuda, "forward", { ...common, y: handle, b: rowwise.handle + firsts[i]! * K, N: shape.at(-1)! }));
+      y.forEach(({ handle }, i) => multiplyFp8(cuda, "forward", { ...common, y: handle, b: rowwise.handle + firsts[i]! * K, N: outputs[i]! }));
     })
   ));
 };
 
-export const fp8NormLinearsGrad: KernelOf<typeof fp8NormLinearsGradOp> = (
-  [dx, dNorm, ...dWeights], [x, norm, inverseRms, scaling, transposed, ...g], { calibrate, needsWeights },
-) => {
+/** The gradient of what one of the layers gives, and how it is cast. */
+export interface CastGradient {
+  readonly columns: number;
+  /** Raises a number to the largest magnitude of what is cast. */
+  readonly measure: (amax: Handle) => void;
+  readonly cast: (copies: Fp8Copies, scale: Fp8Scale) => void;
+}
+
+/** Casts a gradient as it comes. */
+export function castAsItIs(cuda: CudaDevice, matrix: Matrix): CastGradient {
+  return {
+    columns: matrix.columns,
+    measure: (amax) => measure(cuda, matrix, amax),
+    cast: (copies, scale) => quantise(cuda, "gradient", matrix, copies, scale),
+  };
+}
+
+/** Inputs of the gradients by name. */
+type NormLinears = Readonly<Record<"x" | "norm" | "inverseRms" | "scaling" | "transposed", Tensor>>;
+
+/** Enqueues the gradients of linear layers behind a norm. */
+export function normLinearsGrad(
+  [dx, dNorm, ...dWeights]: readonly [Tensor, Tensor, ...Tensor[]], { x, norm, inverseRms, scaling, transposed }: NormLinears,
+  gradients: readonly CastGradient[], { calibrate, needsWeights }: Pick<AttrsOf<typeof fp8NormLinearsGradOp>, "calibrate" | "needsWeights">,
+): void {
   const cuda = cudaOf(x);
   const [C, O] = transposed.shape as [number, number];
   const M = inverseRms.size;
   const stride = padded(M);
-  const gradients = g.map(({ handle, shape }): Matrix => ({ x: handle, rows: M, columns: shape.at(-1)! }));
   const firsts = firstRows(gradients.map(({ columns }) => columns));
   const normed = { x: x.handle, rstd: inverseRms.handle, weight: norm.handle, rows: M, columns: C };
   const sizes = [M * O, M * C * bytesPerElement.bf16, needsWeights ? O * stride : 0, needsWeights ? C * stride : 0] as const;
   cuda.withPieces(sizes, (rowwise, dNormed, dy, input) => {
-    const measureAll = (amax: number): void => { for (const one of gradients) measure(cuda, one, amax); };
+    const measureAll = (amax: Handle): void => { for (const one of gradients) one.measure(amax); };
     withScale(cuda, { scaling, row: "gradient", calibrate }, measureAll, (ofGradient) => {
       gradients.forEach((one, i) => {
         const first = firsts[i]!;
-        quantise(cuda, "gradient", one, { rowwise: rowwise + first, pitch: O, transposed: needsWeights ? dy + first * stride : 0 }, ofGradient);
+        one.cast({ rowwise: rowwise + first, pitch: O, transposed: needsWeights ? dy + first * stride : 0 }, ofGradient);
       });
       const scales = { scaleA: ofGradient.inverse, scaleB: weightInverse(scaling) };
       multiplyFp8(cuda, "inputGradient", { y: dNormed, a: rowwise, b: transposed.handle, ...scales, M, N: C, K: O });
@@ -54,4 +76,10 @@ export const fp8NormLinearsGrad: KernelOf<typeof fp8NormLinearsGradOp> = (
       });
     });
   });
+}
+
+export const fp8NormLinearsGrad: KernelOf<typeof fp8NormLinearsGradOp> = (y, [x, norm, inverseRms, scaling, transposed, ...g], attrs) => {
+  const cuda = cudaOf(x);
+  const gradients = g.map(({ handle, shape }) => castAsItIs(cuda, { x: handle, rows: inverseRms.size, columns: shape.at(-1)! }));
+  normLinearsGrad(y, { x, norm, inverseRms, scaling, transposed }, gradients, attrs);
 };

@@ -1,4 +1,4 @@
-import { ropeOp } from "@danu/attention";
+import { fp8QueryKeyValueGradOp, fp8QueryKeyValueOp, ropeOp } from "@danu/attention";
 import { adamwOp, addSquaresOp, clipScaleOp } from "@danu/optim";
 import {
   addIntoOp, fp8FeedForwardGradOp, fp8FeedForwardOp, fp8LinearGradOp, fp8LinearOp, fp8NormLinearsGradOp, fp8NormLinearsOp, fp8UpdateOp,
@@ -14,6 +14,7 @@ import { fp8Update } from "./fp8-cast.ts";
 import { fp8FeedForward, fp8FeedForwardGrad } from "./fp8-feed-forward.ts";
 import { fp8Linear, fp8LinearGrad, isForFp8 } from "./fp8-linear.ts";
 import { fp8NormLinears, fp8NormLinearsGrad } from "./fp8-norm-linears.ts";
+import { fp8QueryKeyValue, fp8QueryKeyValueGrad, isForTurning } from "./fp8-query-key-value.ts";
 import { addSquares, clipScale } from "./gradient-norm.ts";
 import { isOperand, linearKernel } from "./matmul.ts";
 import { rmsNorm, rmsNormGrad } from "./rms-norm.ts";
@@ -38,6 +39,12 @@ export function provideFused(cuda: CudaDevice): void {
     ))
     .provide(fp8FeedForwardGradOp, fp8FeedForwardGrad, ([g, x, norm, , , , transposed, , down]) => (
       isForFp8({ activations: [g, x], matrices: [transposed, down], norm })
+    ))
+    .provide(fp8QueryKeyValueOp, fp8QueryKeyValue, ([x, norm, , rowwise, , , , ...weights]) => (
+      isForFp8({ activations: [x], matrices: [rowwise], norm, outputs: weights.map(({ shape }) => shape[0]!) })
+    ))
+    .provide(fp8QueryKeyValueGradOp, fp8QueryKeyValueGrad, ([x, norm, , , transposed, table, , ...g]) => (
+      isForFp8({ activations: [x, ...g], matrices: [transposed], norm, outputs: g.map(({ shape }) => shape[2]! * shape[3]!) }) && isForTurning(table.shape[1]!)
     ))
     .provide(fp8UpdateOp, fp8Update)
     .provide(rmsNormOp, rmsNorm, ([x]) => isFused(x))

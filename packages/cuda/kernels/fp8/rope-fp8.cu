@@ -1,0 +1,88 @@
+// The gradient of rotary position embedding (Su et al. 2021) on its way into products in fp8: heads [rows, H, D] are turned back
+// in f32, by the table and with the pairs of rope.cu, and leave as e5m2, row by row and transposed, as quantise.cu makes it.
+// Must move, an element: 2 bytes and 1 for each copy.
+// nvcc: -use_fast_math
+#include "../common/fault.cuh"
+#include "../common/quantise.cuh"
+
+namespace rope_fp8 {
+constexpr int THREADS = 256, ROWS = 128, HEADS = 4;
+
+/// 128 rows of a block's heads as fp8 in shared memory. Pieces of 16 bytes are swizzled by the row, for threads that share a
+/// column, and by its group of 16, for those that take 16 rows each.
+struct Tile {
+    uint8_t* bytes;
+    int pitch;
+    static DEVICE int pitch_of(int D) { return (HEADS * D + 127) / 128 * 128; }
+    template <class T> DEVICE T& at(int row, int byte) const { return *reinterpret_cast<T*>(bytes + row * pitch + (byte ^ ((row ^ row / 16) & 7) * 16)); }
+
+    /// @param q where the tile's first byte goes, its rows `stride` apart
+    DEVICE void write(uint8_t* q, size_t stride, int rows, int columns) const {
+        const int pieces = columns / 16;
+        for (int unit = threadIdx.x; unit < min(rows, ROWS) * pieces; unit += THREADS) {
+            const int row = unit / pieces, byte = unit % pieces * 16;
+            *reinterpret_cast<uint4*>(q + row * stride + byte) = at<uint4>(row, byte);
+        }
+    }
+    /// The same transposed: 16 rows × 4 columns a thread, 8 of them a line.
+    DEVICE void write_transposed(uint8_t* t, size_t stride, int rows, int columns) const {
+        for (int unit = threadIdx.x; unit < columns / 4 * 8; unit += THREADS) {
+            const int row = unit % 8 * 16, column = unit / 8 * 4;
+            if (row >= rows) continue;
+            uint32_t word[16];
+            #pragma unroll
+            for (int i = 0; i < 16; i++) word[i] = at<uint32_t>(row + i, column);
+            #pragma unroll
+            for (int i = 0; i < 16; i += 4) transpose4(word[i], word[i + 1], word[i + 2], word[i + 3]);
+            #pragma unroll
+            for (int j = 0; j < 4; j++) *reinterpret_cast<uint4*>(t + (column + j) * stride + row) = make_uint4(word[j], word[4 + j], word[8 + j], word[12 + j]);
+        }
+    }
+};
+
+DEVICE uint2 load8(const Bf16* p, bool inside) { return inside ? *reinterpret_cast<const uint2*>(p) : make_uint2(0, 0); }
+DEVICE void turn_back(float& first, float& second, float cosine, float sine) {
+    const float u = first, v = second;
+    first = u * cosine + v * sine; second = v * cosine - u * sine;
+}
+}  // namespace rope_fp8
+
+/// Blocks of 256 threads, ⌈rows / 128⌉ · ⌈H / 4⌉ of them, 128 · ⌈4 D / 128⌉ · 128 + 32 bytes of shared memory.
+/// @param g [rows, H, D], D a multiple of 8 and H · D one of 16  @param table [P, D]: of every position D/2 cosines, then D/2 sines
+/// @param positions [rows]; a row whose position is not in [0, P) is reported, and its numbers mean nothing
+/// @param fault see fault.cuh  @param q e5m2 [rows, H · D] or null, its rows `pitch` bytes apart, a multiple of 16
+/// @param t e5m2 [H · D, stride] or null  @param amax raised to the largest magnitude of what is cast, or null
+/// @param scale [1], or null for 1
+extern "C" __global__ void __launch_bounds__(rope_fp8::THREADS, 3) rope_fp8_backward(const Bf16* g, const float* table, const int* positions, int* fault, uint8_t* q, uint8_t* t,
+                                                                                      unsigned* amax, const float* scale, int rows, int H, int D, int P, int pitch, int stride) {
+    using namespace rope_fp8;
+    const int groups = (H + HEADS - 1) / HEADS, head0 = blockIdx.x % groups * HEADS, row0 = blockIdx.x / groups * ROWS;
+    const int half = D / 2, chunks = half / 4, heads = min(HEADS, H - head0);
+    const Tile tile{shared_memory(), Tile::pitch_of(D)};
+    const unsigned found = peek(amax); const float factor = scale ? *scale : 1.f; float top = 0;
+    #pragma unroll 1
+    for (int unit = threadIdx.x; unit < ROWS * chunks; unit += THREADS) {
+        const int in = unit / chunks, row = row0 + in, channel = unit % chunks * 4; const bool inside = row < rows;
+        const Bf16* from = g + ((size_t)row * H + head0) * D + channel;
+        uint2 low[HEADS], high[HEADS];
+        #pragma unroll
+        for (int h = 0; h < HEADS; h++) { low[h] = load8(from + h * D, inside && h < heads); high[h] = load8(from + h * D + half, inside && h < heads); }
+        float4 cosine = make_float4(0, 0, 0, 0), sine = cosine;
+        if (inside) {
+            const int position = positions[row]; const float* angles = table + (size_t)position * D + channel;
+            if (position >= 0 && position < P) { cosine = *reinterpret_cast<const float4*>(angles); sine = *reinterpret_cast<const float4*>(angles + half); }
+            else if (channel == 0) report_index(fault, position, P);
+        }
+        #pragma unroll
+        for (int h = 0; h < HEADS; h++) if (h < heads) {
+            float v[8]; unpack(make_uint4(low[h].x, low[h].y, high[h].x, high[h].y), v);
+            turn_back(v[0], v[4], cosine.x, sine.x); turn_back(v[1], v[5], cosine.y, sine.y); turn_back(v[2], v[6], cosine.z, sine.z); turn_back(v[3], v[7], cosine.w, sine.w);
+            top = largest(top, v);
+            const uint2 out = cast<Fp8::e5m2>(v, factor);
+            tile.at<uint32_t>(in, h * D + channel) = out.x; tile.at<uint32_t>(in, h * D + channel + half) = out.y;
+        }
+    }
+    raise<THREADS>(amax, found, top, reinterpret_cast<float*>(tile.bytes + ROWS * tile.pitch));
+    if (q) tile.write(q + (size_t)row0 * pitch + head0 * D, pitch, rows - row0, heads * D);
+    if (t) tile.write_transposed(t + (size_t)head0 * D * stride + row0, stride, rows - row0, heads * D);
+}

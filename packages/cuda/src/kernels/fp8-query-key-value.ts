@@ -1,0 +1,52 @@
+import type { fp8QueryKeyValueGradOp, fp8QueryKeyValueOp } from "@danu/attention";
+import type { KernelOf, Tensor } from "@danu/tensor";
+
+import { cudaOf, type CudaDevice } from "../device.ts";
+import { defineKernel } from "../kernel.ts";
+import { padded, type Fp8Copies, type Fp8Scale } from "./fp8-cast.ts";
+import { castAsItIs, fp8NormLinears, normLinearsGrad, type CastGradient } from "./fp8-norm-linears.ts";
+import { rope } from "./rope.ts";
+
+const turnBack = defineKernel("rope-fp8", "rope_fp8_backward", "ppppppppiiiiii");
+
+const [ROWS, HEADS] = [128, 4];
+/** What the tile of a block may take on every GPU. */
+const MOST_SHARED_BYTES = 99 * 1024;
+
+function sharedBytes(D: number): number {
+  return ROWS * Math.ceil((HEADS * D) / 128) * 128 + 32;
+}
+
+/** Whether the kernel turns back heads of D channels. */
+export function isForTurning(D: number): boolean {
+  return D % 8 === 0 && sharedBytes(D) <= MOST_SHARED_BYTES;
+}
+
+export const fp8QueryKeyValue: KernelOf<typeof fp8QueryKeyValueOp> = (y, [x, norm, scaling, rowwise, transposed, table, positions, ...weights], attrs) => {
+  fp8NormLinears([...y], [x, norm, scaling, rowwise, transposed, ...weights], attrs);
+  const [, q, k] = y;
+  for (const one of [q, k]) rope([one], [one, table, positions], { inverse: false });
+};
+
+/** Casts gradients of heads that are turned back on the way. @param g `[B, T, H, D]` */
+function castTurned(cuda: CudaDevice, g: Tensor, table: Tensor, positions: Tensor): CastGradient {
+  const [H, D] = g.shape.slice(2) as [number, number];
+  const [rows, columns] = [positions.size, H * D];
+  const cast = ({ rowwise, pitch = columns, transposed }: Fp8Copies, { scale, amax }: Pick<Fp8Scale, "scale" | "amax">): void => {
+    const shape = { grid: [Math.ceil(rows / ROWS) * Math.ceil(H / HEADS)], block: 256, shared: sharedBytes(D) } as const;
+    const sizes = [rows, H, D, table.shape[0]!, pitch, padded(rows)] as const;
+    cuda.launch(turnBack, shape, g.handle, table.handle, positions.handle, cuda.fault, rowwise, transposed, amax, scale, ...sizes);
+  };
+  return { columns, cast, measure: (amax) => cast({ rowwise: 0, transposed: 0 }, { scale: 0, amax }) };
+}
+
+export const fp8QueryKeyValueGrad: KernelOf<typeof fp8QueryKeyValueGradOp> = (
+  y, [x, norm, inverseRms, scaling, transposed, table, positions, gQ, gK, gV], attrs,
+) => {
+  const cuda = cudaOf(x);
+  const gradients = [
+    castTurned(cuda, gQ, table, positions), castTurned(cuda, gK, table, positions),
+    castAsItIs(cuda, { x: gV.handle, rows: positions.size, columns: gV.shape[2]! * gV.shape[3]! }),
+  ];
+  normLinearsGrad(y, { x, norm, inverseRms, scaling, transposed }, gradients, attrs);
+};
