@@ -1,11 +1,11 @@
-import { attention, KeyValueCache, rope, ropeTable, type AttentionCache } from "@danu/attention";
+import { attention, KeyValueCache, ropeTable, type AttentionCache } from "@danu/attention";
 import {
   add, cast, dims, embedding, keep, linear, linearCrossEntropy, remat, reshape, rmsNorm, scope, tokenLosses,
   type Device, type DType, type Tensor,
 } from "@danu/tensor";
 
 import type { DecoderConfig } from "../config.ts";
-import { feedForward, linearLayer, normedLayers, type BlockWeights, type DecoderWeights } from "./layers.ts";
+import { feedForward, linearLayer, queryKeyValue, type BlockWeights, type DecoderWeights } from "./layers.ts";
 
 /** Token ids with what attention needs to know about them. */
 export interface DecoderInput {
@@ -96,13 +96,9 @@ export class Decoder implements Disposable {
   }
 
   #block(p: BlockWeights, x: Tensor, input: DecoderInput, cache: AttentionCache | null): Tensor {
-    const { heads, keyValueHeads, headDim, slidingWindow, rmsNormEps } = this.config;
+    const { heads, headDim, slidingWindow, rmsNormEps } = this.config;
     const { B, T } = dims(x, "B T C");
-    const [queries, keys, values] = normedLayers(x, p, p.attentionNorm, "queryKeyValue", rmsNormEps) as [Tensor, Tensor, Tensor];
-    const turn = (y: Tensor): Tensor => rope(y, this.#table, input.positions);
-    const q = turn(reshape(queries, [B, T, heads, headDim]));
-    const k = turn(reshape(keys, [B, T, keyValueHeads, headDim]));
-    const v = reshape(values, [B, T, keyValueHeads, headDim]);
+    const [q, k, v] = queryKeyValue(x, p, this.#table, input.positions, rmsNormEps);
     const mixed = cache === null
       ? attention(q, k, v, { slidingWindow, documentStart: input.documentStart })
       : cache.attend(q, k, v);

@@ -1,4 +1,5 @@
-import { fp8FeedForward, fp8Linear, fp8NormLinears, rmsNorm, swiglu, type Tensor } from "@danu/tensor";
+import { fp8QueryKeyValue, rope } from "@danu/attention";
+import { dims, fp8FeedForward, fp8Linear, fp8NormLinears, reshape, rmsNorm, swiglu, type Tensor } from "@danu/tensor";
 
 import { fp8Groups, type Fp8Block } from "../fp8/fp8.ts";
 import { project, type AdaptedBlock } from "../lora/adapted-weight.ts";
@@ -19,7 +20,7 @@ export function linearLayer(x: Tensor, p: BlockWeights, layer: LinearLayer, resi
 }
 
 /** Layers that read the same normed input. @param x `[..., C]`  @returns `[..., outputs]` each */
-export function normedLayers(x: Tensor, p: BlockWeights, norm: Tensor, group: keyof typeof fp8Groups, eps: number): Tensor[] {
+function normedLayers(x: Tensor, p: BlockWeights, norm: Tensor, group: keyof typeof fp8Groups, eps: number): Tensor[] {
   const layers = fp8Groups[group];
   if (p.fp8 !== undefined) {
     const { matrices, calibrate } = p.fp8;
@@ -28,6 +29,25 @@ export function normedLayers(x: Tensor, p: BlockWeights, norm: Tensor, group: ke
   }
   const normed = rmsNorm(x, norm, eps);
   return layers.map((layer) => linearLayer(normed, p, layer));
+}
+
+/** What attention reads, queries and keys turned. @param x `[B, T, C]`  @param table `[P, D]`, see `rope`  @param positions `[B, T]`
+ *  @returns `[B, T, H, D]`, `[B, T, G, D]` and `[B, T, G, D]` */
+export function queryKeyValue(
+  x: Tensor, p: BlockWeights, table: Tensor, positions: Tensor, eps: number,
+): readonly [q: Tensor, k: Tensor, v: Tensor] {
+  if (p.fp8 !== undefined) {
+    const { matrices, calibrate } = p.fp8;
+    const matrix = matrices.queryKeyValue;
+    if (matrix !== undefined) return fp8QueryKeyValue(x, p.attentionNorm, p, matrix, table, positions, { eps, calibrate });
+  }
+  const D = table.shape[1]!;
+  const byHead = (y: Tensor): Tensor => {
+    const { B, T, C } = dims(y, "B T C");
+    return reshape(y, [B, T, C / D, D]);
+  };
+  const [queries, keys, values] = normedLayers(x, p, p.attentionNorm, "queryKeyValue", eps).map(byHead) as [Tensor, Tensor, Tensor];
+  return [rope(queries, table, positions), rope(keys, table, positions), values];
 }
 
 /** The feed-forward half of a block with its norm and residual. @param x `[..., C]`  @returns `[..., C]` */
