@@ -1,4 +1,4 @@
-import { Decoder, initialize, type DecoderConfig, type DecoderParameters } from "@danu/model";
+import { Decoder, Fp8Weights, inFp8, initialize, type DecoderConfig, type DecoderParameters } from "@danu/model";
 import {
   cast, disposeTree, keep, leavesOf, mapTree, mul, referenceDevice, scope, tensor, valueAndGrad, type Device, type DType, type Tensor,
 } from "@danu/tensor";
@@ -87,16 +87,20 @@ function distance(actual: ArrayLike<number>, expected: ArrayLike<number>): numbe
   return Math.sqrt(difference / length);
 }
 
-/** Five optimizer steps of two micro-batches each. */
-async function trainOn(device: Device, config: DecoderConfig, computeDtype: DType): Promise<StepResult[]> {
+/** Optimizer steps of two micro-batches each. */
+async function trainOn(device: Device, config: DecoderConfig, dtype: "f32" | "bf16" | "fp8", steps = 5): Promise<StepResult[]> {
   using decoder = new Decoder(device, config);
-  using trainer = new Trainer<DecoderParameters, Batch>({
-    params: initialize(device, config, 3), computeDtype, maxGradientNorm: 1, tokens: ({ trained }) => trained,
-    loss: (p, batch, scale) => decoder.loss(p, batch, batch.targets, scale),
+  const fp8 = dtype === "fp8" ? new Fp8Weights(device, config) : null;
+  using trainer: Trainer<DecoderParameters, Batch> = new Trainer<DecoderParameters, Batch>({
+    params: initialize(device, config, 3), computeDtype: dtype === "fp8" ? "bf16" : dtype, maxGradientNorm: 1, tokens: ({ trained }) => trained,
+    ...(fp8 === null ? {} : { extra: fp8 }),
+    loss: (p, batch, scale) => (
+      decoder.loss(fp8 === null ? p : inFp8(p, fp8, trainer.optimizer.steps === 0), batch, batch.targets, scale)
+    ),
   });
   const batches = [5, 9].map((seed) => batchOn(device, config.vocabularySize, seed, shortRows));
   const results: StepResult[] = [];
-  for (let step = 0; step < 5; step++) results.push(await trainer.step(batches, 3e-3));
+  for (let step = 0; step < steps; step++) results.push(await trainer.step(batches, 3e-3));
   disposeTree(batches.map(tensorsOf));
   return results;
 }
@@ -105,7 +109,8 @@ const types = ["f32", "bf16"] as const;
 const kinds = (["9.0", "8.0"] as const).flatMap((capability) => [80, 64].map((headDim) => ({ capability, headDim })));
 const kernelFiles = [
   "adamw", "attention-backward", "attention-forward", "attention-portable-backward", "attention-portable-forward", "cast", "cross-entropy", "elementwise",
-  "embedding", "gradient-norm", "matmul", "movement", "norm", "norm-rows", "reduce", "rope", "swiglu", "updates",
+  "embedding", "fp8-scaling", "gradient-norm", "matmul", "movement", "norm", "norm-rows", "quantise", "reduce", "rope", "rope-fp8", "swiglu",
+  "swiglu-fp8", "updates",
 ];
 
 describe.skipIf(twinMissing)(`a training step${twinMissing}`, () => {
@@ -146,6 +151,24 @@ describe.skipIf(twinMissing)(`a training step${twinMissing}`, () => {
         expect(Math.abs(gradientNorm / expected[step]!.gradientNorm - 1), `norm of step ${step + 1}`).toBeLessThan(4 * near);
       });
       expect(own.at(-1)!.loss).toBeLessThan(0.9 * own[0]!.loss);
+    }, 600_000);
+  });
+
+  describe.each(["9.0", "8.0"])("in fp8 on a GPU of compute capability %s", (capability) => {
+    // Multiples of 16 throughout, as the kernels ask for.
+    const config = { ...danube(80), hiddenSize: 64, intermediateSize: 96 };
+    let cuda: CudaDevice;
+    onChip(() => standin, capability, (opened) => (cuda = opened));
+
+    // The first step scales by itself, the second and third by what came before.
+    test("three optimizer steps go as on the reference device, and the first again to the bit", async () => {
+      const [own, expected] = [await trainOn(cuda, config, "fp8", 3), await trainOn(referenceDevice(), config, "fp8", 3)];
+      expect(await trainOn(cuda, config, "fp8", 1)).toEqual(own.slice(0, 1));
+      own.forEach(({ loss, gradientNorm }, step) => {
+        expect(Math.abs(loss / expected[step]!.loss - 1), `loss of step ${step + 1}`).toBeLessThan(0.01);
+        expect(Math.abs(gradientNorm / expected[step]!.gradientNorm - 1), `norm of step ${step + 1}`).toBeLessThan(0.05);
+      });
+      expect(own.at(-1)!.loss).toBeLessThan(0.97 * own[0]!.loss);
     }, 600_000);
   });
 });

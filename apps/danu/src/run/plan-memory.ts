@@ -48,20 +48,25 @@ export function planMemory(config: DecoderConfig, settings: MemorySettings, devi
 
 /** Memory that training is expected to take at most, in bytes.
  *
- *  A parameter has its f32 master weight, two moments and gradient, and in low precision a copy and that copy's gradient. A
- *  token keeps of every block its inputs and products: residual stream and norms `4 C`, queries, rotated queries and
- *  attention output `3 H·D`, keys and values with rotated keys `3 G·D`, and `3 F` of the feed-forward layer; of a
- *  recomputed block only the stream, while one of them is there in full. One block more is on its way back. Frozen weights
- *  are held once. */
+ *  A parameter has its f32 master weight, two moments and gradient, and in low precision a copy and that copy's gradient; in
+ *  fp8 another two copies of a byte. One block more than those kept is on its way back; of a recomputed block only the stream is
+ *  kept, while one of them is there in full. Frozen weights are held once. */
 function trainingBytes(config: DecoderConfig, settings: MemorySettings, recomputedBlocks: number): number {
-  const { tokens, trained = parameterCount(config) } = settings;
-  const { hiddenSize: C, intermediateSize: F, heads, keyValueHeads, headDim, layers } = config;
-  const isLow = computeDtype(settings.dtype) === "bf16";
-  const [element, perParameter] = isLow ? [2, 20] : [4, 16];
-  const block = 4 * C + 3 * heads * headDim + 3 * keyValueHeads * headDim + 3 * F;
+  const { tokens, dtype, trained = parameterCount(config) } = settings;
+  const { hiddenSize: C, layers } = config;
+  const element = computeDtype(dtype) === "bf16" ? 2 : 4;
+  const perParameter = { f32: 16, bf16: 20, fp8: 22 }[dtype];
   const inFull = layers - recomputedBlocks + (recomputedBlocks > 0 ? 2 : 1);
   const frozen = trained === parameterCount(config) ? 0 : parameterCount(config) * element;
-  return frozen + trained * perParameter + tokens * (recomputedBlocks * C + inFull * block) * element;
+  return frozen + trained * perParameter + tokens * (recomputedBlocks * C + inFull * keptOfBlock(config, dtype)) * element;
+}
+
+/** Numbers that a block keeps of a token: residual stream, attention output, what attention reads, and the feed-forward layer. */
+function keptOfBlock({ hiddenSize: C, intermediateSize: F, heads, keyValueHeads, headDim }: DecoderConfig, dtype: PassDType): number {
+  const attention = (2 * heads + 2 * keyValueHeads) * headDim;
+  // Norms and gated units are computed again where they are ops with the products around them.
+  if (dtype === "fp8") return 2 * C + attention + 2 * F;
+  return 4 * C + attention + (heads + keyValueHeads) * headDim + 3 * F;
 }
 
 /** The plan in words. */

@@ -10,7 +10,7 @@ import { computed } from "./elementwise.ts";
 const { count } = t.fp8Columns;
 
 /** A scaling with factors that are powers of two: no device rounds a product with them, so that all cast to the same fp8. */
-function scaling(seed: number): HostTensor {
+export function scaling(seed: number): HostTensor {
   const random = randomSource(seed);
   const rows = t.fp8Rows.map(() => {
     const scale = 2 ** Math.floor(random() * 9 - 4);
@@ -59,8 +59,8 @@ const fp8LinearGrad = conformanceCase(t.fp8LinearGradOp, {
   bound: ({ x: [g] }) => [{ sum: g.shape.at(-1)! + 4 }, { sum: t.sizeOf(g.shape.slice(0, -1)) + 4 }],
 });
 
-/** What a number may be off that lies between two of fp8 and is cast to the other one, as a share of itself. */
-const OTHER_NEIGHBOUR = 2 ** 21;
+/** What a number may be off that lies between two of fp8 and is cast to the other one, as a share of itself: a quarter in e5m2. */
+export const OTHER_NEIGHBOUR: number = 2 ** 22;
 
 const widths = fc.array(width, { minLength: 1, maxLength: 3 });
 
@@ -81,19 +81,22 @@ const fp8NormLinears = conformanceCase(t.fp8NormLinearsOp, {
   bound: ({ x: [x, , , , , ...weights] }) => [{ relative: x.shape.at(-1)! + 16 }, ...weights.map(() => ({ sum: OTHER_NEIGHBOUR }))],
 });
 
-/** The square roots of the sums of mean squares, inverted, as a norm leaves them. */
-function inverseRms(x: HostTensor): HostTensor {
+/** Large enough that rows of almost nothing are not blown up: a gradient's bound would be of no use then. */
+export const gradientEps = 0.1;
+
+/** What a norm leaves of every row. */
+export function inverseRms(x: HostTensor): HostTensor {
   const C = x.shape.at(-1)!;
-  const values = Array.from({ length: x.values.length / C }, (_, row) => {
+  const values = Array.from({ length: t.sizeOf(x.shape.slice(0, -1)) }, (_, row) => {
     const squares = x.values.slice(row * C, (row + 1) * C).reduce((total, value) => total + value * value, 0);
-    return 1 / Math.sqrt(squares / C + 1e-5);
+    return 1 / Math.sqrt(squares / Math.max(1, C) + gradientEps);
   });
   return { shape: x.shape.slice(0, -1), dtype: "f32", values: rounded("f32", values) };
 }
 
 /** Gradients of an input are differences, which no sum of magnitudes bounds: the largest that any of these samples may have. */
-function inputGradientBound({ shape: [C] }: HostTensor, outputs: number): { readonly absolute: number } {
-  return { absolute: 2 ** 22 * C! * outputs };
+export function inputGradientBound({ shape: [C] }: HostTensor, outputs: number): { readonly absolute: number; readonly steps: number } {
+  return { absolute: 2 ** 22 * C! * outputs, steps: 1 };
 }
 
 const fp8NormLinearsGrad = conformanceCase(t.fp8NormLinearsGradOp, {
@@ -107,7 +110,7 @@ const fp8NormLinearsGrad = conformanceCase(t.fp8NormLinearsGradOp, {
           ...outputs.map((O, i) => hostTensor(dtype, [...shape, O], seed + 4 + i)),
         ],
         fixed: [4],
-        attrs: { eps: 1e-5, calibrate: false, needsWeights },
+        attrs: { eps: gradientEps, calibrate: false, needsWeights },
       };
     }),
   bound: ({ x: [x, norm, , , transposed, ...g] }) => [
@@ -142,7 +145,7 @@ const fp8FeedForwardGrad = conformanceCase(t.fp8FeedForwardGradOp, {
           scaling(seed + 4), cast(C, 2 * F, seed + 5), scaling(seed + 6), cast(F, C, seed + 7),
         ],
         fixed: [6, 8],
-        attrs: { eps: 1e-5, calibrate: false, needsWeights },
+        attrs: { eps: gradientEps, calibrate: false, needsWeights },
       };
     }),
   bound: ({ x: [, x, norm, , gateUp] }) => {
