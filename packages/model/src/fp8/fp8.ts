@@ -93,7 +93,7 @@ export interface Fp8Place {
 const groupNames = Object.keys(fp8Groups) as (keyof typeof fp8Groups)[];
 
 /** The layers whose weights a matrix has, from top to bottom. */
-export function layersOf(name: Fp8MatrixName): readonly LinearLayer[] {
+function layersOf(name: Fp8MatrixName): readonly LinearLayer[] {
   return name in fp8Groups ? fp8Groups[name as keyof typeof fp8Groups] : [name as LinearLayer];
 }
 
