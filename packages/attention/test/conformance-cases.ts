@@ -12,6 +12,7 @@ import {
 import fc from "fast-check";
 
 import { appendKeyValuesOp, attentionGradOp, attentionOp, cachedAttentionOp, ropeOp, type AttentionAttrs } from "../src/index.ts";
+import { fp8AttentionCases } from "./fp8-conformance-cases.ts";
 
 type Call = {
   readonly x: readonly [q: HostTensor, k: HostTensor, v: HostTensor, documentStart: HostTensor | null];
@@ -226,4 +227,4 @@ const rope = conformanceCase(ropeOp, {
 });
 
 /** Cases of the ops of this package, for the conformance suite of a device. */
-export const attentionCases: readonly ConformanceCase[] = [attention, attentionGrad, cachedAttention, appendKeyValues, rope];
+export const attentionCases: readonly ConformanceCase[] = [attention, attentionGrad, cachedAttention, appendKeyValues, rope, ...fp8AttentionCases];

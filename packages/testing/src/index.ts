@@ -36,5 +36,6 @@ export {
   type Sample,
   type Slack,
 } from "./conformance/case.ts";
+export { gradientEps, inputGradientBound, inverseRms, OTHER_NEIGHBOUR, scaling as hostScaling } from "./conformance/fp8.ts";
 export { expectWithin } from "./conformance/compare.ts";
 export { conformance, type ConformanceOptions, type Skip } from "./conformance/suite.ts";
