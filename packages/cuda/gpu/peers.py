@@ -128,7 +128,7 @@ def step(T, batch):
             one()
         torch.cuda.synchronize()
         seconds = (time.perf_counter() - ready) / runs
-        print(f"{name}: {seconds * 1e3:.0f} ms, {batch * T / seconds:.0f} tok/s, peak {torch.cuda.max_memory_allocated() / 2**30:.0f} GiB, first three steps {ready - start:.0f} s", flush=True)
+        print(f"{name}  {seconds * 1e3:.0f} ms, {batch * T / seconds:.0f} tokens/s, peak {torch.cuda.max_memory_allocated() / 2**30:.0f} GiB, first three steps {ready - start:.0f} s", flush=True)
     except Exception as e:
         print(f"{name}: {type(e).__name__} {str(e)[:160]!r}", flush=True)
 

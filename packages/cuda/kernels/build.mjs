@@ -12,6 +12,8 @@ import { availableParallelism } from "node:os";
 import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { device, flagsIn, sourcesOf } from "./sources.mjs";
+
 const kernels = dirname(fileURLToPath(import.meta.url));
 const output = join(kernels, "..", "lib");
 const nvcc = join(process.env.CUDA_HOME ?? "/usr/local/cuda", "bin/nvcc");
@@ -19,25 +21,12 @@ const nvcc = join(process.env.CUDA_HOME ?? "/usr/local/cuda", "bin/nvcc");
 // Ampere, Ada and Hopper; later chips compile the PTX of the oldest when they load it.
 const everyGpu = ["arch=compute_80,code=[sm_80,compute_80]", "arch=compute_89,code=sm_89", "arch=compute_90a,code=sm_90a"];
 const hopper = ["arch=compute_90a,code=sm_90a"];
-// A source says in its first lines which further flags it is made for.
-const flagsMarker = /^\/\/ nvcc: (.+)$/m;
-
-/** A source with all it includes of ours, by path. */
-function sourcesOf(path, found = new Map()) {
-  if (found.has(path) || !existsSync(path)) return found;
-  const text = readFileSync(path, "utf8");
-  found.set(path, text);
-  for (const [, name] of text.matchAll(/^#include "([^"]+)"/gm)) sourcesOf(join(dirname(path), name), found);
-  for (const [, name] of text.matchAll(/^#include <([a-z-]+\.cuh)>/gm)) sourcesOf(join(kernels, "device", name), found);
-  return found;
-}
 
 function commandFor(source) {
   const sources = sourcesOf(source);
-  const isForHopper = sources.has(join(kernels, "device", "hopper.cuh"));
-  const flags = flagsMarker.exec(sources.get(source))?.[1].split(" ") ?? [];
+  const isForHopper = sources.has(join(device, "hopper.cuh"));
   const args = [
-    "-fatbin", "-Xfatbin=-compress-all", "-O3", "-std=c++17", "-Xptxas", "-v", `-I${join(kernels, "device")}`, ...flags,
+    "-fatbin", "-Xfatbin=-compress-all", "-O3", "-std=c++17", "-Xptxas", "-v", `-I${device}`, ...flagsIn(sources.get(source)),
     ...(isForHopper ? hopper : everyGpu).flatMap((target) => ["-gencode", target]), source,
   ];
   const hash = createHash("sha256").update([nvcc, ...args].join("\0"));

@@ -1,35 +1,38 @@
 import { execFile, execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { dirname, join, relative } from "node:path";
+import { join, relative } from "node:path";
 import { promisify } from "node:util";
 
+import { device, flagsIn, sourcesOf } from "../../../packages/cuda/kernels/sources.mjs";
 import { cache, cudaHome, root } from "./paths.mjs";
 
 const run = promisify(execFile);
-const device = join(root, "packages/cuda/kernels/device");
 const nvcc = join(cudaHome, "bin/nvcc");
 // The programs are for Hopper, and bring the CUDA runtime along.
-const flags = ["-gencode=arch=compute_90a,code=sm_90a", "-O3", "-use_fast_math", "-std=c++17", "-cudart", "static", "-Xlinker", "-s", `-I${device}`];
+const flags = ["-gencode=arch=compute_90a,code=sm_90a", "-O3", "-std=c++17", "-cudart", "static", "-Xlinker", "-s", `-I${device}`];
 
-/** A source and all it includes of ours, by path. */
-function sourcesOf(path, found = new Map()) {
-  if (found.has(path) || !existsSync(path)) return found;
-  const text = readFileSync(path, "utf8");
-  found.set(path, text);
-  for (const [, name] of text.matchAll(/^\s*#include "([^"]+)"/gm)) sourcesOf(join(dirname(path), name), found);
-  for (const [, name] of text.matchAll(/^\s*#include <([a-z-]+\.cuh)>/gm)) sourcesOf(join(device, name), found);
-  return found;
+/** What the kernels of a program are compiled with in the package: what is checked and timed is what the device runs. */
+function flagsOfKernels(program, sources) {
+  const kernels = [...sources].filter(([path]) => path !== program && path.endsWith(".cu"));
+  const byFlags = new Map(kernels.map(([path, text]) => [flagsIn(text).join(" "), relative(root, path)]));
+  if (byFlags.size > 1) {
+    const found = [...byFlags].map(([flags, path]) => `"${flags}" of ${path}`).join(" and ");
+    throw new Error(`${relative(root, program)}: expected kernels with the same flags, got ${found}; make a program of each`);
+  }
+  return [...byFlags.keys()].join(" ").split(" ").filter(Boolean);
 }
 
 async function build(source, output) {
-  const hash = createHash("sha256").update([nvcc, ...flags].join("\0"));
-  for (const [path, text] of [...sourcesOf(source)].sort(([a], [b]) => (a < b ? -1 : 1))) hash.update(path).update(text);
+  const sources = sourcesOf(source);
+  const args = [...flags, ...flagsOfKernels(source, sources)];
+  const hash = createHash("sha256").update([nvcc, ...args].join("\0"));
+  for (const [path, text] of [...sources].sort(([a], [b]) => (a < b ? -1 : 1))) hash.update(path).update(text);
   const known = join(cache, hash.digest("hex").slice(0, 24));
   if (!existsSync(known)) {
     // From the root, so that what a program says of its source is true on every machine.
-    await run(nvcc, [...flags, relative(root, source), "-o", `${known}.${process.pid}`], { cwd: root });
+    await run(nvcc, [...args, relative(root, source), "-o", `${known}.${process.pid}`], { cwd: root });
     renameSync(`${known}.${process.pid}`, known);
   }
   copyFileSync(known, output);

@@ -15,7 +15,7 @@ const MOST_CALLS = 1_000_000;
 
 /** The real GPU, where tests ask for the stand-in: an older chip is this one with the kernels of the older one. Nothing
  *  looks over the driver's shoulder here, so that there is never a report, and the driver does not fail when asked to. */
-export class Standin implements Pick<Instead, "library" | "folder" | "reset" | "setChip" | "fail" | "calls" | "reports" | "clear" | "live"> {
+export class Standin implements Pick<Instead, "library" | "folder" | "reset" | "setChip" | "setDevices" | "setLazy" | "fail" | "calls" | "reports" | "clear" | "live"> {
   readonly library: string = process.env["DANU_CUDA_DRIVER"] ?? "libcuda.so.1";
   readonly folder: string = process.env["DANU_CUDA_KERNELS"] ?? join(dirname(fileURLToPath(import.meta.url)), "..", "lib");
   readonly #calls: string[] = [];
@@ -42,6 +42,13 @@ export class Standin implements Pick<Instead, "library" | "folder" | "reset" | "
     if (capability === "9.0") delete process.env["DANU_CUDA_CAPABILITY"];
     else process.env["DANU_CUDA_CAPABILITY"] = capability;
   }
+
+  setDevices(count: number): void {
+    throw new NotOnThisGpuError(`needs a machine of ${count} GPUs`);
+  }
+
+  /** Whether work is done late, which it always is here. */
+  setLazy(): void {}
 
   fail(name: string): void {
     throw new NotOnThisGpuError(`needs a driver whose ${name} fails`);

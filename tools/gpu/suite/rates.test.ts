@@ -10,6 +10,7 @@ test("rates are found in the lines of every program", () => {
     "adamw flat <4>                     n 1000 step 1 clip 1                   difference 1.0e-08 ok",
     "memory copy by the driver, 4 GiB                     2.240 ms   3835 GB/s",
     "step, bf16 weights, vector, batch 1, position 4095, early, 32 MiB ahead  1.304 ms    767 tokens/s   2690 GB/s  60.9 %",
+    "transformers + torch.compile bf16, danube-1.8b, 8 x 2048  471 ms, 34750 tokens/s, peak 61 GiB, first three steps 70 s",
   ].join("\n");
   expect(ratesIn(output)).toEqual([
     { name: "fp8 forward, cluster sharing B 16384 x 2560 x 6912", value: 1495, unit: "TFLOP/s" },
@@ -18,5 +19,6 @@ test("rates are found in the lines of every program", () => {
     { name: "memory copy by the driver, 4 GiB", value: 3835, unit: "GB/s" },
     { name: "step, bf16 weights, vector, batch 1, position 4095, early, 32 MiB ahead", value: 767, unit: "tokens/s" },
     { name: "step, bf16 weights, vector, batch 1, position 4095, early, 32 MiB ahead", value: 2690, unit: "GB/s" },
+    { name: "transformers + torch.compile bf16, danube-1.8b, 8 x 2048", value: 34750, unit: "tokens/s" },
   ]);
 });

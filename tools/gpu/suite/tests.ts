@@ -7,8 +7,11 @@ export const testFiles: Readonly<Record<string, () => Promise<unknown>>> = {
   attention: () => import("../../../packages/cuda/test/attention.test.ts"),
   fused: () => import("../../../packages/cuda/test/fused.test.ts"),
   fp8: () => import("../../../packages/cuda/test/fp8.test.ts"),
+  "fp8-product": () => import("../../../packages/cuda/test/fp8-product.test.ts"),
+  adamw: () => import("../../../packages/cuda/test/adamw.test.ts"),
   "training-step": () => import("../../../packages/cuda/test/training-step.test.ts"),
   repeat: () => import("../../../packages/cuda/test/repeat.test.ts"),
+  host: () => import("../../../packages/cuda/test/host.test.ts"),
   "loss-curve": () => import("../../../packages/model/test/low-precision-curve.test.ts"),
   pretrain: () => import("../../../apps/danu/test/pretrain.test.ts"),
 };
