@@ -125,6 +125,13 @@ test.each([
   });
 });
 
+test("what the other command trains on is refused with its name", async () => {
+  const out = join(folder, "other");
+  expectSentence(await sft(join(folder, "pairs.jsonl"), out), /they are .*, which readPreferences takes; give them to danu dpo/);
+  expectSentence(await dpo(join(folder, "chats.jsonl"), out), /they are .*, which readConversations takes; give them to danu sft/);
+  expect(existsSync(out)).toBe(false);
+});
+
 describe("a model folder", () => {
   async function changed(name: string, change: (config: Record<string, unknown>) => object): Promise<string> {
     const path = join(folder, name);

@@ -84,9 +84,10 @@ describe("the format", () => {
 
   test("of another reader names that reader", async () => {
     const pair = putRows([{ prompt: "Q", chosen: "A", rejected: "B" }]);
-    expect(((await failureOf(readConversations([pair]))) as Error).message).toMatch(
-      /they are chosen-rejected, which readPreferences takes/,
-    );
+    expect(await failureOf(readConversations([pair]))).toMatchObject({
+      message: expect.stringMatching(/they are chosen-rejected, which readPreferences takes/) as string,
+      data: { reader: "readPreferences" },
+    });
     const verdict = putRows([{ ...chat("Q", "A"), label: false }]);
     expect(((await failureOf(readConversations([verdict]))) as Error).message).toMatch(
       /labelled-messages, which readLabelled takes/,

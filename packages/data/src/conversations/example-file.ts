@@ -124,9 +124,19 @@ export class ExampleFile<T, R extends object> {
     if (format !== undefined) return format;
     const { path } = this.#file;
     const known = formats.map(({ name, fields }) => `${name} (${fields})`).join(", ");
-    const hint = otherReaderOf(row, reader) ?? `${reader} knows ${known}; name one to force it`;
+    const other = otherReaderOf(row, reader);
+    const hint =
+      other === undefined
+        ? `${reader} knows ${known}; name one to force it`
+        : `they are ${other.format}, which ${other.reader} takes`;
     const reason = `no format is known that has ${namesOf(row)}: ${hint}`;
-    const data = { path, line: this.#line, fields: Object.keys(row), formats: formats.map(({ name }) => name) };
+    const data = {
+      path,
+      line: this.#line,
+      fields: Object.keys(row),
+      formats: formats.map(({ name }) => name),
+      reader: other?.reader,
+    };
     this.#unknown ??= new DataError("unknown-format", `${path}:${this.#line}: ${reason}`, data);
     throw this.#options.badRows === "skip" ? new RowProblem(reason) : this.#unknown;
   }

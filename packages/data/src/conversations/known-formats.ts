@@ -63,7 +63,7 @@ export const formatNames: FormatNames = {
 };
 
 /** What a row would be read with, if not with the reader at hand. */
-export function otherReaderOf(row: Fields, reader: string): string | undefined {
+export function otherReaderOf(row: Fields, reader: string): { readonly reader: string; readonly format: string } | undefined {
   const readers = {
     readConversations: conversationFormats,
     readPreferences: preferenceFormats,
@@ -71,7 +71,7 @@ export function otherReaderOf(row: Fields, reader: string): string | undefined {
   };
   for (const [name, formats] of Object.entries<readonly Format<unknown>[]>(readers)) {
     const format = name === reader ? undefined : formats.find(({ recognises }) => recognises(row));
-    if (format !== undefined) return `they are ${format.name}, which ${name} takes`;
+    if (format !== undefined) return { reader: name, format: format.name };
   }
   return undefined;
 }

@@ -71,8 +71,7 @@ async function readWith<T extends { readonly group: string }>(
         yield example;
       }
     } catch (error) {
-      if (!(error instanceof DataError) || error.code !== "bad-row") throw error;
-      throw new InputError(`${error.message}; mend the row, or pass over such rows with --skip-bad-rows`);
+      throw withRemedy(error);
     }
     skipped += bad.count;
     if (bad.count === 0) return;
@@ -92,6 +91,19 @@ async function readWith<T extends { readonly group: string }>(
   }
   return { train, validation: heldOut.examples, skipped };
 }
+
+/** The same error with what to do about it, where its sentence does not say so. */
+function withRemedy(error: unknown): unknown {
+  if (!(error instanceof DataError)) return error;
+  const remedy = remedies[error.code === "unknown-format" ? String(error.data["reader"]) : error.code];
+  return remedy === undefined ? error : new InputError(`${error.message}; ${remedy}`);
+}
+
+const remedies: Readonly<Record<string, string>> = {
+  "bad-row": "mend the row, or pass over such rows with --skip-bad-rows",
+  readConversations: "give them to danu sft",
+  readPreferences: "give them to danu dpo",
+};
 
 /** Takes examples until there are enough; what is of one group with them is not trained either. */
 class HeldOut<T extends { readonly group: string }> {
