@@ -3,7 +3,7 @@ import { hostTensor, relativeError, upload } from "@danu/testing";
 import { beforeAll, describe, expect, test } from "vitest";
 
 import type { CudaDevice } from "../src/index.ts";
-import { multiplyFp8, multiplyFp8Group, type Fp8Product, type Fp8Use } from "../src/kernels/fp8-product.ts";
+import { multiplyFp8, multiplyFp8Group, type Fp8Product, type Fp8Use } from "../src/kernels/fp8/fp8-product.ts";
 import { twinMissing } from "./cuda-home.ts";
 import { Standin } from "./standin/control.ts";
 import { onChip } from "./standin/on-chip.ts";

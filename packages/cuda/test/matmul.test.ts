@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 
 import { cudaDevice, type CudaDevice } from "../src/index.ts";
-import { multiply } from "../src/kernels/matmul.ts";
+import { multiply } from "../src/kernels/products/matmul.ts";
 import { twinMissing } from "./cuda-home.ts";
 import { Standin } from "./standin/control.ts";
 import { onChip } from "./standin/on-chip.ts";

@@ -6,21 +6,21 @@ import {
 } from "@danu/tensor";
 
 import type { CudaDevice } from "../device.ts";
-import { adamw, isAdamW } from "./adamw.ts";
-import { provideAttention } from "./attention.ts";
-import { linearCrossEntropy, tokenLosses, tokenLossesGrad } from "./cross-entropy.ts";
+import { adamw, isAdamW } from "./updates/adamw.ts";
+import { provideAttention } from "./attention/attention.ts";
+import { linearCrossEntropy, tokenLosses, tokenLossesGrad } from "./fused/cross-entropy.ts";
 import { isFused } from "./flat.ts";
-import { fp8Update } from "./fp8-cast.ts";
-import { fp8FeedForward, fp8FeedForwardGrad } from "./fp8-feed-forward.ts";
-import { fp8Linear, fp8LinearGrad, isForFp8 } from "./fp8-linear.ts";
-import { fp8NormLinears, fp8NormLinearsGrad } from "./fp8-norm-linears.ts";
-import { fp8QueryKeyValue, fp8QueryKeyValueGrad, isForTurning } from "./fp8-query-key-value.ts";
-import { addSquares, clipScale } from "./gradient-norm.ts";
-import { isOperand, linearKernel } from "./matmul.ts";
-import { rmsNorm, rmsNormGrad } from "./rms-norm.ts";
-import { rope } from "./rope.ts";
-import { swiglu, swigluGrad } from "./swiglu.ts";
-import { addInto, scaleInto } from "./updates.ts";
+import { fp8Update } from "./fp8/fp8-cast.ts";
+import { fp8FeedForward, fp8FeedForwardGrad } from "./fp8/fp8-feed-forward.ts";
+import { fp8Linear, fp8LinearGrad, isForFp8 } from "./fp8/fp8-linear.ts";
+import { fp8NormLinears, fp8NormLinearsGrad } from "./fp8/fp8-norm-linears.ts";
+import { fp8QueryKeyValue, fp8QueryKeyValueGrad, isForTurning } from "./fp8/fp8-query-key-value.ts";
+import { addSquares, clipScale } from "./updates/gradient-norm.ts";
+import { isOperand, linearKernel } from "./products/matmul.ts";
+import { rmsNorm, rmsNormGrad } from "./fused/rms-norm.ts";
+import { rope } from "./fused/rope.ts";
+import { swiglu, swigluGrad } from "./fused/swiglu.ts";
+import { addInto, scaleInto } from "./updates/updates.ts";
 
 /** Gives a GPU its own kernels for the fused ops. */
 export function provideFused(cuda: CudaDevice): void {

@@ -1,14 +1,14 @@
 import { bytesPerElement, dtypes, movementKernels, type PrimitiveKernels } from "@danu/tensor";
 
 import { cudaOf } from "../device.ts";
-import { castInto } from "./cast.ts";
-import { binary, broadcastToKernel, unary, whereKernel } from "./elementwise.ts";
-import { embeddingGradKernel, embeddingKernel } from "./embedding.ts";
+import { castInto } from "./primitives/cast.ts";
+import { binary, broadcastToKernel, unary, whereKernel } from "./primitives/elementwise.ts";
+import { embeddingGradKernel, embeddingKernel } from "./fused/embedding.ts";
 import { kernelFamily } from "./families.ts";
 import { flat } from "./flat.ts";
-import { matmulKernel } from "./matmul.ts";
-import { copy, fill } from "./movement.ts";
-import { argmaxKernel, reduce } from "./reduce.ts";
+import { matmulKernel } from "./products/matmul.ts";
+import { copy, fill } from "./primitives/movement.ts";
+import { argmaxKernel, reduce } from "./primitives/reduce.ts";
 
 const iotaKernels = kernelFamily("cast", "iota", "pddl", dtypes);
 

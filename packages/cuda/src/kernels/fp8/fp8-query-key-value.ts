@@ -1,11 +1,11 @@
 import type { fp8QueryKeyValueGradOp, fp8QueryKeyValueOp } from "@danu/attention";
 import type { KernelOf, Tensor } from "@danu/tensor";
 
-import { cudaOf, type CudaDevice } from "../device.ts";
-import { defineKernel } from "../kernel.ts";
+import { cudaOf, type CudaDevice } from "../../device.ts";
+import { defineKernel } from "../../kernel.ts";
 import { padded, type Fp8Copies, type Fp8Scale } from "./fp8-cast.ts";
 import { castAsItIs, fp8NormLinears, normLinearsGrad, type CastGradient } from "./fp8-norm-linears.ts";
-import { rope } from "./rope.ts";
+import { rope } from "../fused/rope.ts";
 
 const turnBack = defineKernel("rope-fp8", "rope_fp8_backward", "ppppppppiiiiii");
 

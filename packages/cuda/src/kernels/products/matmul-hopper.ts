@@ -1,7 +1,7 @@
 import { bytesPerElement } from "@danu/tensor";
 
-import type { CudaDevice } from "../device.ts";
-import { defineKernel, type Kernel } from "../kernel.ts";
+import type { CudaDevice } from "../../device.ts";
+import { defineKernel, type Kernel } from "../../kernel.ts";
 import { gemmResidualSignature, gemmShape, gemmSignature, isForGemm, operandMap, resultMap } from "./gemm.ts";
 import { rowStepsOf, type Product } from "./product.ts";
 

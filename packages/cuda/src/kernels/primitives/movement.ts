@@ -1,7 +1,7 @@
 import { bytesPerElement, encode, type Place, type Shape, type Tensor } from "@danu/tensor";
 
-import { cudaOf } from "../device.ts";
-import { elementBytes, kernelFamily, threads, unitOf, units as unitBytes, type ElementBytes, type Unit } from "./families.ts";
+import { cudaOf } from "../../device.ts";
+import { elementBytes, kernelFamily, threads, unitOf, units as unitBytes, type ElementBytes, type Unit } from "../families.ts";
 import { axesOf, forWalks, walk2, walkArguments, type Axis } from "./walk.ts";
 
 const copyKernels = kernelFamily("movement", "copy", `pp${walk2}`, unitBytes);

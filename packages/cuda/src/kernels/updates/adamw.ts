@@ -1,9 +1,9 @@
 import type { AdamWAttrs, adamwOp } from "@danu/optim";
 import { bytesPerElement, fp8Columns, fp8Rows, type InputsOf, type KernelOf } from "@danu/tensor";
 
-import { cudaOf } from "../device.ts";
-import { defineKernel } from "../kernel.ts";
-import { flat } from "./flat.ts";
+import { cudaOf } from "../../device.ts";
+import { defineKernel } from "../../kernel.ts";
+import { flat } from "../flat.ts";
 
 const adamwFlat = defineKernel("adamw", "adamw_flat", "pppppp(fffffff)l");
 const adamwMatrix = defineKernel("adamw", "adamw_matrix", "pppppp(fffffff)ppppiii");

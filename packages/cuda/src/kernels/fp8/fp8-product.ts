@@ -1,9 +1,9 @@
 import { bytesPerElement, type Handle } from "@danu/tensor";
 
-import type { CudaDevice } from "../device.ts";
-import { defineKernel, type ArgumentsOf } from "../kernel.ts";
-import { gemmResidualSignature, gemmShape, gemmSignature, isForGemm, operandMap, resultMap } from "./gemm.ts";
-import { portableSignature } from "./matmul-portable.ts";
+import type { CudaDevice } from "../../device.ts";
+import { defineKernel, type ArgumentsOf } from "../../kernel.ts";
+import { gemmResidualSignature, gemmShape, gemmSignature, isForGemm, operandMap, resultMap } from "../products/gemm.ts";
+import { portableSignature } from "../products/matmul-portable.ts";
 
 /** `y = scaleA · scaleB · a · bᵀ` of fp8 matrices, both along k. */
 export interface Fp8Product {

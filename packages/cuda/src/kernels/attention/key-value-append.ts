@@ -1,8 +1,8 @@
 import type { appendKeyValuesOp } from "@danu/attention";
 import { bytesPerElement, type InputsOf, type KernelOf, type Tensor } from "@danu/tensor";
 
-import { cudaOf } from "../device.ts";
-import { defineKernel } from "../kernel.ts";
+import { cudaOf } from "../../device.ts";
+import { defineKernel } from "../../kernel.ts";
 
 const append = defineKernel("key-value-append", "append_key_values", "ppppppiii");
 const PIECE_BYTES = 16;

@@ -1,9 +1,9 @@
 import { bytesPerElement, type embeddingGradOp, type embeddingOp, type Handle, type KernelOf, type Tensor } from "@danu/tensor";
 
-import { cudaOf, type CudaDevice } from "../device.ts";
-import { defineKernel } from "../kernel.ts";
-import { convert } from "./cast.ts";
-import { isFused } from "./flat.ts";
+import { cudaOf, type CudaDevice } from "../../device.ts";
+import { defineKernel } from "../../kernel.ts";
+import { convert } from "../primitives/cast.ts";
+import { isFused } from "../flat.ts";
 
 const rowsOf = defineKernel("embedding", "embedding_rows", "ppppiii");
 const sortIds = defineKernel("embedding", "embedding_sort", "pppppppii");

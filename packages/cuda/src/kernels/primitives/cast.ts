@@ -1,8 +1,8 @@
 import { dtypes, type DType, type Handle, type Tensor } from "@danu/tensor";
 
-import { cudaOf, type CudaDevice } from "../device.ts";
-import { kernelFamily } from "./families.ts";
-import { flat } from "./flat.ts";
+import { cudaOf, type CudaDevice } from "../../device.ts";
+import { kernelFamily } from "../families.ts";
+import { flat } from "../flat.ts";
 
 const kernels = kernelFamily("cast", "cast_to", "ppil", dtypes);
 

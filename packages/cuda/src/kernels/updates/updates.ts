@@ -1,8 +1,8 @@
 import type { addIntoOp, KernelOf, scaleIntoOp } from "@danu/tensor";
 
-import { cudaOf } from "../device.ts";
-import { defineKernel } from "../kernel.ts";
-import { flat, fusedType } from "./flat.ts";
+import { cudaOf } from "../../device.ts";
+import { defineKernel } from "../../kernel.ts";
+import { flat, fusedType } from "../flat.ts";
 
 const addKernels = {
   f32: { f32: defineKernel("updates", "add_into_f32_f32", "ppl"), bf16: defineKernel("updates", "add_into_f32_bf16", "ppl") },

@@ -1,7 +1,7 @@
 import { aroundAxis, dtypes, type argmaxOp, type DType, type Handle, type KernelOf, type sumOp } from "@danu/tensor";
 
-import { cudaOf, type CudaDevice } from "../device.ts";
-import { kernelFamily, threads } from "./families.ts";
+import { cudaOf, type CudaDevice } from "../../device.ts";
+import { kernelFamily, threads } from "../families.ts";
 
 // The positions are the codes in reduce.cu.
 const kinds = ["sum", "max", "argmax"] as const;

@@ -3,9 +3,9 @@ import {
   type BinaryOp, type broadcastToOp, type KernelOf, type Tensor, type UnaryOp, type whereOp,
 } from "@danu/tensor";
 
-import { cudaOf } from "../device.ts";
-import { elementBytes, floatTypes, kernelFamily, threads, type ElementBytes, type FloatType } from "./families.ts";
-import { flat } from "./flat.ts";
+import { cudaOf } from "../../device.ts";
+import { elementBytes, floatTypes, kernelFamily, threads, type ElementBytes, type FloatType } from "../families.ts";
+import { flat } from "../flat.ts";
 import { axesOf, forWalks, walk1, walk2, walk3, walkArguments, type Axis } from "./walk.ts";
 
 // The positions are the codes in elementwise.cu.

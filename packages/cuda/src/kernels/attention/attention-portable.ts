@@ -1,8 +1,8 @@
 import type { AttentionAttrs, attentionGradOp, attentionOp, cachedAttentionOp } from "@danu/attention";
 import type { Handle, InputsOf, KernelOf, Tensor } from "@danu/tensor";
 
-import { cudaOf } from "../device.ts";
-import { defineKernel, type ArgumentsOf, type Kernel } from "../kernel.ts";
+import { cudaOf } from "../../device.ts";
+import { defineKernel, type ArgumentsOf, type Kernel } from "../../kernel.ts";
 
 // Columns that kernels are made for; a head of D channels takes the first that is not below D.
 const widths = [64, 80, 96, 112, 128] as const;

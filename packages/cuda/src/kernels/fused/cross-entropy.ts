@@ -1,10 +1,10 @@
 import { bytesPerElement, type Handle, type KernelOf, type linearCrossEntropyOp, type Tensor, type tokenLossesGradOp, type tokenLossesOp } from "@danu/tensor";
 
-import { cudaOf } from "../device.ts";
-import { defineKernel } from "../kernel.ts";
-import { fusedType } from "./flat.ts";
-import { multiply } from "./matmul.ts";
-import type { Product } from "./product.ts";
+import { cudaOf } from "../../device.ts";
+import { defineKernel } from "../../kernel.ts";
+import { fusedType } from "../flat.ts";
+import { multiply } from "../products/matmul.ts";
+import type { Product } from "../products/product.ts";
 
 const rowsOf = {
   f32: defineKernel("cross-entropy", "cross_entropy_f32", "ppppfpii"),

@@ -1,8 +1,8 @@
 import { bytesPerElement, type Handle, type KernelOf, type rmsNormGradOp, type rmsNormOp } from "@danu/tensor";
 
-import { cudaOf, type CudaDevice } from "../device.ts";
-import { defineKernel } from "../kernel.ts";
-import { fusedType, type FusedDType } from "./flat.ts";
+import { cudaOf, type CudaDevice } from "../../device.ts";
+import { defineKernel } from "../../kernel.ts";
+import { fusedType, type FusedDType } from "../flat.ts";
 
 // bf16 rows of a multiple of 8 channels stay in registers, up to 2560 and up to 8192 of them; any others are read twice.
 const forwardNarrow = defineKernel("norm", "rms_norm_forward", "pppppppiif");

@@ -1,8 +1,8 @@
 import type { addSquaresOp, clipScaleOp } from "@danu/optim";
 import type { KernelOf } from "@danu/tensor";
 
-import { cudaOf } from "../device.ts";
-import { defineKernel } from "../kernel.ts";
+import { cudaOf } from "../../device.ts";
+import { defineKernel } from "../../kernel.ts";
 
 const squares = defineKernel("gradient-norm", "gradient_norm_squares", "ppl");
 const addSums = defineKernel("gradient-norm", "gradient_norm_add", "ppi");

@@ -1,7 +1,7 @@
 import { bytesPerElement, matmulBatches, type DType, type Handle, type KernelOf, type linearOp, type matmulOp, type Tensor } from "@danu/tensor";
 
-import { cudaOf, type CudaDevice } from "../device.ts";
-import { convert } from "./cast.ts";
+import { cudaOf, type CudaDevice } from "../../device.ts";
+import { convert } from "../primitives/cast.ts";
 import { isForHopper, multiplyHopper } from "./matmul-hopper.ts";
 import { multiplyPortable } from "./matmul-portable.ts";
 import { layoutOf, type Operand, type Product } from "./product.ts";

@@ -1,9 +1,9 @@
 import { bytesPerElement, type AttrsOf, type fp8NormLinearsGradOp, type fp8NormLinearsOp, type Handle, type KernelOf, type Tensor } from "@danu/tensor";
 
-import { cudaOf, type CudaDevice } from "../device.ts";
+import { cudaOf, type CudaDevice } from "../../device.ts";
 import { measure, padded, quantise, quantiseNormed, weightInverse, withScale, type Fp8Copies, type Fp8Scale, type Matrix } from "./fp8-cast.ts";
 import { multiplyFp8, multiplyFp8Group } from "./fp8-product.ts";
-import { normBackward, normForward } from "./rms-norm.ts";
+import { normBackward, normForward } from "../fused/rms-norm.ts";
 
 /** First rows of matrices that lie one below the other. */
 function firstRows(sizes: readonly number[]): number[] {

@@ -1,7 +1,7 @@
 import { appendKeyValuesOp, attentionGradOp, attentionOp, cachedAttentionOp } from "@danu/attention";
 import type { KernelOf } from "@danu/tensor";
 
-import type { CudaDevice } from "../device.ts";
+import type { CudaDevice } from "../../device.ts";
 import { hopperBackward, hopperForward, isForHopper } from "./attention-hopper.ts";
 import { isPortable, portableBackward, portableCached, portableDecode, portableForward } from "./attention-portable.ts";
 import { appendKeyValues, hasWholePieces } from "./key-value-append.ts";

@@ -1,8 +1,8 @@
 import { bytesPerElement, fp8Columns, fp8Rows, fp8Types, type fp8UpdateOp, type Fp8Row, type Handle, type KernelOf, type Tensor } from "@danu/tensor";
 
-import { cudaOf, type CudaDevice } from "../device.ts";
-import { defineKernel } from "../kernel.ts";
-import { flat } from "./flat.ts";
+import { cudaOf, type CudaDevice } from "../../device.ts";
+import { defineKernel } from "../../kernel.ts";
+import { flat } from "../flat.ts";
 
 const quantiseTo = {
   f8e4m3: defineKernel("quantise", "quantise_e4m3", "pppppiiii"),

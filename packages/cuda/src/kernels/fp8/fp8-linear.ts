@@ -1,9 +1,9 @@
 import type { fp8LinearGradOp, fp8LinearOp, KernelOf, Tensor } from "@danu/tensor";
 
-import { cudaOf } from "../device.ts";
+import { cudaOf } from "../../device.ts";
 import { measure, padded, quantise, weightInverse, withScale, type Matrix } from "./fp8-cast.ts";
 import { multiplyFp8 } from "./fp8-product.ts";
-import { isForRegisters } from "./rms-norm.ts";
+import { isForRegisters } from "../fused/rms-norm.ts";
 
 /** What decides whether the kernels serve a layer. */
 interface Fp8Layer {

@@ -1,8 +1,8 @@
 import { bytesPerElement, type Handle } from "@danu/tensor";
 
-import type { CudaDevice } from "../device.ts";
-import { defineKernel, type ArgumentsOf, type Kernel } from "../kernel.ts";
-import { flat } from "./flat.ts";
+import type { CudaDevice } from "../../device.ts";
+import { defineKernel, type ArgumentsOf, type Kernel } from "../../kernel.ts";
+import { flat } from "../flat.ts";
 import { rowStepsOf, type Operand, type Product } from "./product.ts";
 
 /** `Product` of matmul.cuh: pointers, strides, sizes, leading dimensions, parts, whether the result is wide, alpha. */

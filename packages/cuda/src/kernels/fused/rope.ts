@@ -1,9 +1,9 @@
 import type { ropeOp } from "@danu/attention";
 import type { KernelOf } from "@danu/tensor";
 
-import { cudaOf } from "../device.ts";
-import { defineKernel } from "../kernel.ts";
-import { fusedType } from "./flat.ts";
+import { cudaOf } from "../../device.ts";
+import { defineKernel } from "../../kernel.ts";
+import { fusedType } from "../flat.ts";
 
 const kernels = {
   f32: defineKernel("rope", "rope_f32", "pppppiiiii"),

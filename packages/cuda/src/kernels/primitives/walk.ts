@@ -1,6 +1,6 @@
 import type { Shape } from "@danu/tensor";
 
-import type { ArgumentsOf } from "../kernel.ts";
+import type { ArgumentsOf } from "../../kernel.ts";
 
 /** Most axes that a kernel walks along; AXES of walk.cuh. */
 const most = 6;

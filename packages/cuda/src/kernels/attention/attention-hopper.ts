@@ -1,9 +1,9 @@
 import type { AttentionAttrs, attentionGradOp, attentionOp } from "@danu/attention";
 import { bytesPerElement, type InputsOf, type KernelOf, type Tensor } from "@danu/tensor";
 
-import { cudaOf } from "../device.ts";
-import { defineKernel, type ArgumentsOf, type Kernel } from "../kernel.ts";
-import type { TensorMap } from "../tensor-map.ts";
+import { cudaOf } from "../../device.ts";
+import { defineKernel, type ArgumentsOf, type Kernel } from "../../kernel.ts";
+import type { TensorMap } from "../../tensor-map.ts";
 
 const headDims = [64, 80, 96, 120, 128] as const;
 type HeadDim = (typeof headDims)[number];

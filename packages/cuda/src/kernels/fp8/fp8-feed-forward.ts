@@ -1,10 +1,10 @@
 import { bytesPerElement, type fp8FeedForwardGradOp, type fp8FeedForwardOp, type Handle, type KernelOf } from "@danu/tensor";
 
-import { cudaOf, type CudaDevice } from "../device.ts";
-import { defineKernel } from "../kernel.ts";
+import { cudaOf, type CudaDevice } from "../../device.ts";
+import { defineKernel } from "../../kernel.ts";
 import { measure, padded, quantise, quantiseNormed, weightInverse, withScale, type Fp8Scale, type Matrix } from "./fp8-cast.ts";
 import { multiplyFp8, multiplyFp8Group } from "./fp8-product.ts";
-import { normBackward, normForward } from "./rms-norm.ts";
+import { normBackward, normForward } from "../fused/rms-norm.ts";
 
 const gatedForward = defineKernel("swiglu-fp8", "swiglu_fp8_forward", "ppppii");
 const gatedBackward = defineKernel("swiglu-fp8", "swiglu_fp8_backward", "ppppppppiii");

@@ -1,8 +1,8 @@
 import type { KernelOf, swigluGradOp, swigluOp } from "@danu/tensor";
 
-import { cudaOf } from "../device.ts";
-import { defineKernel } from "../kernel.ts";
-import { flat, fusedType } from "./flat.ts";
+import { cudaOf } from "../../device.ts";
+import { defineKernel } from "../../kernel.ts";
+import { flat, fusedType } from "../flat.ts";
 
 const forward = {
   f32: defineKernel("swiglu", "swiglu_f32", "pppl"),
