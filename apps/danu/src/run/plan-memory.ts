@@ -48,14 +48,14 @@ export function planMemory(config: DecoderConfig, settings: MemorySettings, devi
 
 /** Memory that training is expected to take at most, in bytes.
  *
- *  A parameter has its f32 master weight, two moments and gradient, and in low precision a copy and that copy's gradient; in
- *  fp8 another two copies of a byte. One block more than those kept is on its way back; of a recomputed block only the stream is
+ *  A parameter has its f32 master weight, two moments and gradient, in low precision a copy, and in fp8 another two of a byte;
+ *  with several micro-batches the gradients are there while activations are. One block more than those kept is on its way back; of a recomputed block only the stream is
  *  kept, while one of them is there in full. Frozen weights are held once. */
 function trainingBytes(config: DecoderConfig, settings: MemorySettings, recomputedBlocks: number): number {
   const { tokens, dtype, trained = parameterCount(config) } = settings;
   const { hiddenSize: C, layers } = config;
   const element = computeDtype(dtype) === "bf16" ? 2 : 4;
-  const perParameter = { f32: 16, bf16: 20, fp8: 22 }[dtype];
+  const perParameter = { f32: 16, bf16: 18, fp8: 20 }[dtype];
   const inFull = layers - recomputedBlocks + (recomputedBlocks > 0 ? 2 : 1);
   const frozen = trained === parameterCount(config) ? 0 : parameterCount(config) * element;
   return frozen + trained * perParameter + tokens * (recomputedBlocks * C + inFull * keptOfBlock(config, dtype)) * element;
