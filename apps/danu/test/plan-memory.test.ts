@@ -41,6 +41,6 @@ describe("the plan of a run's memory", () => {
     expect(() => planMemory(config, settings, deviceOf(24e9, true))).toThrow(
       /^cuda: expected a run that fits the 24.*that are free, got one of about .* with every block recomputed; use fewer --micro-batch-tokens than 16,384, or a smaller model$/,
     );
-    expect(planMemory(config, settings, deviceOf(60e9, true)).recomputedBlocks).toBeGreaterThan(0);
+    expect(planMemory(config, settings, deviceOf(50e9, true)).recomputedBlocks).toBeGreaterThan(0);
   });
 });
