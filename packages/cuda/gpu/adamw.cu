@@ -25,7 +25,7 @@ template <int LOADS, int ROUNDS> void norm(size_t n, bool time) {
     // out: sum of squares, norm, factor
     const auto launch = [&](int) {
         CHECK(cudaMemsetAsync(out.data, 0, 4));
-        squares<LOADS, ROUNDS><<<blocks, gradient_norm::THREADS>>>(sums, g, n); gradient_norm_add<<<1, gradient_norm::FINAL_THREADS>>>(out, sums, blocks); gradient_norm_scale<<<1, 1>>>(out + 2, out + 1, out, 1);
+        squares<LOADS, ROUNDS><<<blocks, gradient_norm::THREADS>>>(sums, g, n); gradient_norm_sum<<<1, gradient_norm::FINAL_THREADS>>>(out, sums, blocks); gradient_norm_scale<<<1, 1>>>(out + 2, out + 1, out, 1);
     };
     launch(0); const auto once = out.read(); out.poison(); launch(0); const auto twice = out.read();
     plain_squares<<<256, 128>>>(plain, g, n); double want = 0; for (double x : plain.read()) want += x; want = sqrt(want);

@@ -33,5 +33,5 @@ test("what is scaled has at most the bound's norm, and a small gradient stays as
 test("no tensors and other types than f32 are refused", () => {
   const device = referenceDevice();
   expect(() => sumSquares([])).toThrow("sumSquares: expected at least one tensor");
-  expect(() => sumSquares([tensor(device, [1], [1], "bf16")])).toThrow("addSquares: expected f32, got f32 and bf16");
+  expect(() => sumSquares([tensor(device, [1], [1], "bf16")])).toThrow("sumSquares: expected f32, got bf16");
 });

@@ -1,22 +1,18 @@
-import {
-  add, assign, defineUpdate, DTypeError, formatShape, mul, reshape, runUpdate, ShapeError, sum, zeros,
-  type Tensor, type Update,
-} from "@danu/tensor";
+import { add, defineOp, DTypeError, mul, reshape, run, ShapeError, sum, type Op, type Tensor } from "@danu/tensor";
 
-export const addSquaresOp: Update<readonly [total: Tensor, x: Tensor], null> = defineUpdate({
-  name: "addSquares",
-  check: ([total, x]) => {
-    if (total.size !== 1) throw new ShapeError(`addSquares: expected a total of one element, got ${formatShape(total.shape)}`);
-    if (total.dtype !== "f32" || x.dtype !== "f32") throw new DTypeError(`addSquares: expected f32, got ${total.dtype} and ${x.dtype}`);
+export const sumSquaresOp: Op<readonly Tensor[], readonly [Tensor], null> = defineOp({
+  name: "sumSquares",
+  infer: (tensors) => {
+    for (const { dtype } of tensors) if (dtype !== "f32") throw new DTypeError(`sumSquares: expected f32, got ${dtype}`);
+    return [{ shape: [], dtype: "f32" }];
   },
-  decompose: ([total, x]) => assign(total, add(total, reshape(sum(mul(x, x)), total.shape))),
+  vjp: null,
+  decompose: (tensors) => [tensors.map((x) => reshape(sum(mul(x, x)), [])).reduce((total, one) => add(total, one))],
 });
 
-/** Sum of squares over all tensors, in a fixed order. @returns f32 `[]` */
+/** Sum of squares over all tensors, in a fixed order. @param tensors f32  @returns f32 `[]` */
 export function sumSquares(tensors: readonly Tensor[]): Tensor {
-  const [first] = tensors;
-  if (first === undefined) throw new ShapeError("sumSquares: expected at least one tensor");
-  const total = zeros(first.device, []);
-  for (const x of tensors) runUpdate(addSquaresOp, [total, x], null);
-  return total;
+  // Without a tensor there is no device to run on, which says less.
+  if (tensors.length === 0) throw new ShapeError("sumSquares: expected at least one tensor, got none");
+  return run(sumSquaresOp, tensors, null)[0];
 }

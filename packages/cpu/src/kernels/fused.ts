@@ -1,5 +1,5 @@
 import { attentionGradOp, attentionOp, ropeOp, type AttentionAttrs } from "@danu/attention";
-import { adamwOp, addSquaresOp, clipScaleOp } from "@danu/optim";
+import { adamwOp, clipScaleOp, sumSquaresOp } from "@danu/optim";
 import {
   addIntoOp, ignoreIndex, linearCrossEntropyOp, linearOp, rmsNormGradOp, rmsNormOp, scaleIntoOp, swigluGradOp, swigluOp, tokenLossesGradOp,
   tokenLossesOp,
@@ -163,8 +163,10 @@ export function provideFused(cpu: CpuDevice): void {
     .provide(scaleIntoOp, ([target, factor]) => {
       cpu.check("scaleInto", cpu.library.scaleInto(cpu.queue, target.handle, factor.handle, target.size, codeOf(target.dtype)));
     })
-    .provide(addSquaresOp, ([total, x]) => {
-      cpu.check("addSquares", cpu.library.sumSquares(cpu.queue, total.handle, x.handle, x.size, 1));
+    .provide(sumSquaresOp, ([total], tensors) => {
+      tensors.forEach((x, i) => {
+        cpu.check("sumSquares", cpu.library.sumSquares(cpu.queue, total.handle, x.handle, x.size, Number(i > 0)));
+      });
     })
     .provide(clipScaleOp, ([scale, norm, total], { maxNorm }) => {
       cpu.check("clipScale", cpu.library.clipScale(cpu.queue, scale.handle, norm.handle, total.handle, maxNorm));

@@ -1,4 +1,4 @@
-// Global norm of the f32 gradients, tensor after tensor, and the factor that clips them. PyTorch, clip_grad_norm_.
+// Global norm of all f32 gradients together, and the factor that clips them. PyTorch, clip_grad_norm_.
 //   norm = sqrt(Σ g²)      clip = min(1, limit / (norm + 1e-6)), NaN where the norm is not finite: then no step is taken
 // Sums of fixed chunks, each by one block, then one block over those sums: the order hangs neither on the grid nor on the
 // GPU. Must move: 4 bytes a gradient.
@@ -53,15 +53,15 @@ extern "C" __global__ void __launch_bounds__(gradient_norm::THREADS) gradient_no
     gradient_norm::Chosen::run(sums, gradient, n);
 }
 
-/// One block of 1024: adds the sums to what `total` [1] holds.
-/// @param sums [count]
-extern "C" __global__ void __launch_bounds__(gradient_norm::FINAL_THREADS) gradient_norm_add(float* total, const double* sums, int count) {
+/// One block of 1024.
+/// @param total [1]  @param sums [count], of all gradients
+extern "C" __global__ void __launch_bounds__(gradient_norm::FINAL_THREADS) gradient_norm_sum(float* total, const double* sums, int count) {
     using namespace gradient_norm;
     double sum = 0;
     #pragma unroll 4
     for (int i = threadIdx.x; i < count; i += FINAL_THREADS) sum += sums[i];
     sum = block_sum<FINAL_THREADS>(sum);
-    if (threadIdx.x == 0) *total = (float)(*total + sum);
+    if (threadIdx.x == 0) *total = (float)sum;
 }
 
 /// One thread: the norm and the clip factor of a sum of squares.

@@ -1,5 +1,5 @@
 import { fp8QueryKeyValueGradOp, fp8QueryKeyValueOp, ropeOp } from "@danu/attention";
-import { adamwOp, addSquaresOp, clipScaleOp } from "@danu/optim";
+import { adamwOp, clipScaleOp, sumSquaresOp } from "@danu/optim";
 import {
   addIntoOp, fp8FeedForwardGradOp, fp8FeedForwardOp, fp8LinearGradOp, fp8LinearOp, fp8NormLinearsGradOp, fp8NormLinearsOp, fp8UpdateOp,
   linearCrossEntropyOp, linearOp, rmsNormGradOp, rmsNormOp, scaleIntoOp, swigluGradOp, swigluOp, tokenLossesGradOp, tokenLossesOp,
@@ -15,7 +15,7 @@ import { fp8FeedForward, fp8FeedForwardGrad } from "./fp8/fp8-feed-forward.ts";
 import { fp8Linear, fp8LinearGrad, isForFp8 } from "./fp8/fp8-linear.ts";
 import { fp8NormLinears, fp8NormLinearsGrad } from "./fp8/fp8-norm-linears.ts";
 import { fp8QueryKeyValue, fp8QueryKeyValueGrad, isForTurning } from "./fp8/fp8-query-key-value.ts";
-import { addSquares, clipScale } from "./updates/gradient-norm.ts";
+import { clipScale, sumSquares } from "./updates/gradient-norm.ts";
 import { isOperand, linearKernel } from "./products/matmul.ts";
 import { rmsNorm, rmsNormGrad } from "./fused/rms-norm.ts";
 import { rope } from "./fused/rope.ts";
@@ -58,6 +58,6 @@ export function provideFused(cuda: CudaDevice): void {
     .provide(adamwOp, adamw, isAdamW)
     .provide(addIntoOp, addInto, ([target, source]) => isFused(target, source))
     .provide(scaleIntoOp, scaleInto, ([target]) => isFused(target))
-    .provide(addSquaresOp, addSquares)
+    .provide(sumSquaresOp, sumSquares)
     .provide(clipScaleOp, clipScale);
 }

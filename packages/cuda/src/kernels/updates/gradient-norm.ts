@@ -1,22 +1,27 @@
-import type { addSquaresOp, clipScaleOp } from "@danu/optim";
+import type { clipScaleOp, sumSquaresOp } from "@danu/optim";
 import type { KernelOf } from "@danu/tensor";
 
 import { cudaOf } from "../../device.ts";
 import { defineKernel } from "../../kernel.ts";
 
 const squares = defineKernel("gradient-norm", "gradient_norm_squares", "ppl");
-const addSums = defineKernel("gradient-norm", "gradient_norm_add", "ppi");
+const sumOf = defineKernel("gradient-norm", "gradient_norm_sum", "ppi");
 const scaleOf = defineKernel("gradient-norm", "gradient_norm_scale", "pppd");
 
 /** Elements whose squares one block sums. */
 const chunk = 65_536;
 
-export const addSquares: KernelOf<typeof addSquaresOp> = ([total, x]) => {
+export const sumSquares: KernelOf<typeof sumSquaresOp> = ([total], tensors) => {
   const cuda = cudaOf(total);
-  const chunks = Math.ceil(x.size / chunk);
-  cuda.withScratch(chunks * Float64Array.BYTES_PER_ELEMENT, (sums) => {
-    cuda.launch(squares, { grid: [chunks], block: 256 }, sums, x.handle, x.size);
-    cuda.launch(addSums, { grid: [1], block: 1024 }, total.handle, sums, chunks);
+  const chunks = tensors.map((x) => Math.ceil(x.size / chunk));
+  const all = chunks.reduce((sum, count) => sum + count, 0);
+  cuda.withScratch(all * Float64Array.BYTES_PER_ELEMENT, (sums) => {
+    let first = 0;
+    for (const [i, x] of tensors.entries()) {
+      cuda.launch(squares, { grid: [chunks[i]!], block: 256 }, sums + first * Float64Array.BYTES_PER_ELEMENT, x.handle, x.size);
+      first += chunks[i]!;
+    }
+    cuda.launch(sumOf, { grid: [1], block: 1024 }, total.handle, sums, all);
   });
 };
 
