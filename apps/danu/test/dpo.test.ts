@@ -160,6 +160,11 @@ test("every loss trains, alone and in a sum", async () => {
     expect(sum.loss).toBeCloseTo(Math.LN2 + 0.25 * (alone[0]!["loss"] as number), 4);
     const several = await danu(["dpo", "--recipe", recipe, "--beta", "0.3", "--out", join(folder, "y")]);
     expect(several).toMatchObject({ code: 2, stderr: expect.stringContaining("the recipe has several losses") as string });
+    // At the start policy and reference are the same: only without a reference is there something to lose.
+    const diverging = await tune(folder, "alpha", ["--divergence", "alpha_divergence", "--divergence-alpha", "0.3", "--steps", "1"]);
+    expect(diverging.loss).toBeCloseTo(Math.LN2, 5);
+    const free = await tune(folder, "free", ["--reference-free", "--steps", "1"]);
+    expect(Math.abs(free.loss - Math.LN2)).toBeGreaterThan(1e-3);
     const unknown = await danu(["dpo", "--recipe", recipe, "--loss", "simpo", "--label-smoothing", "0.1", "--out", join(folder, "y")]);
     expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining("simpo: has no parameter labelSmoothing") as string });
   });

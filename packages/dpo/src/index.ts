@@ -1,7 +1,7 @@
 export { PreferenceError } from "./preference-error.ts";
 export { perToken, type ChosenRejected, type PreferencePairs } from "./pairs.ts";
 export { type LossParameters, type Parameter, type ParameterName, type ParametersOf } from "./parameters.ts";
-export { type Divergence } from "./divergence.ts";
+export { divergences, type Divergence } from "./divergence.ts";
 export { type LossDescription, type LossNeeds, type PreferenceLoss } from "./define-loss.ts";
 export { preferenceLosses, type LossName } from "./preference-losses.ts";
 export { preferenceObjective, type LossTerm, type PreferenceObjective } from "./objective.ts";

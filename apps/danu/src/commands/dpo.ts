@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 
-import { preferenceLosses } from "@danu/dpo";
+import { divergences, preferenceLosses, type Divergence } from "@danu/dpo";
 
 import { defineCommand, type Command } from "../cli/command.ts";
 import { deviceFlags, openDevice } from "../cli/device.ts";
@@ -22,6 +22,11 @@ const lossFlags = {
   },
   labelSmoothing: { type: "number", value: "X", min: 0, max: 0.5, help: "share of pairs taken to be swapped" },
   margin: { type: "number", value: "X", help: "by how much the chosen reward should lead, of simpo" },
+  divergence: {
+    type: "choice", choices: Object.keys(divergences) as Divergence[], help: "what holds the policy to the reference (default reverse_kl)",
+  },
+  divergenceAlpha: { type: "number", value: "X", help: "α of alpha_divergence (default 0.5)" },
+  referenceFree: { type: "boolean", help: "leave the reference out: rewards are log-probabilities alone" },
   pairsPerBatch: { type: "integer", value: "N", min: 1, help: "pairs of a step (default 16)" },
   reference: { type: "text", value: "DIR", help: "frozen second model (default the model itself, its adapter off)" },
   precomputeReference: { type: "boolean", help: "compute what the reference says once, and keep it in the run folder" },
@@ -67,11 +72,12 @@ function lossHelp(): string {
 
 /** The fields that only this command's flags set. Parameters without --loss are those of the recipe's one loss. */
 function fromLossFlags(flags: FlagValues<typeof lossFlags>, { losses = [] }: DpoLayer): DpoLayer {
-  const { beta, labelSmoothing, margin, loss } = flags;
-  const parameters = dropUndefined({ beta, labelSmoothing, margin });
+  const { beta, labelSmoothing, margin, divergence, divergenceAlpha, loss } = flags;
+  const referenceFree = flags.referenceFree ? true : undefined;
+  const parameters = dropUndefined({ beta, labelSmoothing, margin, divergence, divergenceAlpha, referenceFree });
   const isGiven = loss !== undefined || Object.keys(parameters).length > 0;
   if (isGiven && loss === undefined && losses.length > 1) {
-    throw new UsageError("expected --loss with --beta, --label-smoothing or --margin, since the recipe has several losses");
+    throw new UsageError("expected --loss with the flags of a loss, such as --beta, since the recipe has several losses");
   }
   const term = loss === undefined ? (losses[0] ?? { loss: "sigmoid" as const }) : { loss };
   return dropUndefined({
