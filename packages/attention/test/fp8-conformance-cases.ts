@@ -28,7 +28,7 @@ function largest({ values }: HostTensor): number {
 /** Most that what a norm leaves of a row adds up to. */
 function longestRow(x: HostTensor, norm: HostTensor): number {
   const C = norm.values.length;
-  const rms = inverseRms(x).values;
+  const rms = inverseRms(x, gradientEps).values;
   const rows = rms.map((factor, row) => norm.values.reduce((sum, weight, c) => sum + Math.abs(x.values[row * C + c]! * factor * weight), 0));
   return Math.max(0, ...rows);
 }
@@ -70,7 +70,7 @@ const fp8QueryKeyValueGrad = conformanceCase(fp8QueryKeyValueGradOp, {
       const x = hostTensor(dtype, [B, T, C], seed);
       return {
         x: [
-          x, hostTensor(dtype, [C], seed + 1), inverseRms(x), hostScaling(seed + 2), hostTensor("f8e4m3", [C, (H + 2 * G) * D], seed + 3),
+          x, hostTensor(dtype, [C], seed + 1), inverseRms(x, gradientEps), hostScaling(seed + 2), hostTensor("f8e4m3", [C, (H + 2 * G) * D], seed + 3),
           table(D, seed), hostIntegers("i32", [B, T], seed + 4, P),
           hostTensor(dtype, [B, T, H, D], seed + 5), hostTensor(dtype, [B, T, G, D], seed + 6), hostTensor(dtype, [B, T, G, D], seed + 7),
         ],

@@ -109,5 +109,5 @@ test("says what does not fit", () => {
   expect(call({ table: t.ones(device, [50, 3]) })).toThrow("fp8QueryKeyValue: expected an even head dimension and a table [P, 3], got [50, 3]");
   expect(call({ table: t.ones(device, [50, 6]) })).toThrow("fp8QueryKeyValue: expected weights [heads · 6, C] for a table [P, 6], got [8, 3], [4, 3], [4, 3]");
   expect(call({ positions: t.zeros(device, [1, 3], "i32") })).toThrow("fp8QueryKeyValue: expected positions [1, 4], got [1, 3]");
-  expect(call({ value: query })).toThrow("expected weights that fill a matrix [O, C] and its transpose");
+  expect(call({ value: query })).toThrow("expected weights that fill a matrix [16, 3], got [8, 3], [4, 3], [8, 3]");
 });

@@ -1,7 +1,7 @@
-import { adamw, type AdamWAttrs, type Fp8Copy } from "@danu/optim";
+import { adamw, type AdamWAttrs } from "@danu/optim";
 import {
   assign, cast, disposeTree, fp8Columns, fp8Matrix, fp8Rows, mul, referenceDevice, scope, tensor, tensorsIn, writeFp8Rows,
-  type Device, type DType, type Fp8Matrix, type Tensor,
+  type Device, type DType, type Fp8Matrix, type Fp8Place, type Tensor,
 } from "@danu/tensor";
 import { hostTensor, relativeError, upload } from "@danu/testing";
 import fc from "fast-check";
@@ -54,7 +54,7 @@ function stepOn(device: Device, sample: Sample): Result {
   const result = { state: { param, mean, variance }, copy: copy ? make(4, "bf16") : null, matrix: matrixOn(device, sample) };
   scope(() => {
     const scale = gradientScale === null ? null : tensor(device, [gradientScale], []);
-    const fp8: Fp8Copy = { matrix: result.matrix, row };
+    const fp8: Fp8Place = { matrix: result.matrix, row };
     adamw(param, make(3), mean, variance, scale, result.copy, attrs, fp8);
   });
   return result;

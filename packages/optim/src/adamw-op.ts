@@ -1,6 +1,6 @@
 import {
-  abs, add, assign, cast, div, DTypeError, defineUpdate, formatShape, fp8Columns, fp8Rows, full, less, mul, runUpdate, sameShape, ShapeError, sqrt, sub,
-  where, writeFp8Rows, type Fp8Matrix, type Tensor, type Update,
+  abs, add, assign, cast, checkFp8Matrix, div, DTypeError, defineUpdate, formatShape, full, less, mul, runUpdate, sameShape, ShapeError, sqrt, sub,
+  where, writeFp8Rows, type Fp8Matrix, type Fp8Place, type Tensor, type Update,
 } from "@danu/tensor";
 
 /** Numbers of one AdamW step. */
@@ -15,13 +15,6 @@ export interface AdamWAttrs {
   readonly step: number;
   /** First row of the parameter in the matrix in fp8, 0 where left out. */
   readonly row?: number;
-}
-
-/** Rows of a matrix in fp8 that a parameter is written to: weights that read the same input lie one below the other. */
-export interface Fp8Copy {
-  readonly matrix: Fp8Matrix;
-  /** The first of them. */
-  readonly row: number;
 }
 
 type AdamWInputs = readonly [
@@ -67,15 +60,11 @@ function matrixOf([scaling, rowwise, transposed]: readonly [Tensor, Tensor, Tens
   return { scaling, rowwise, transposed };
 }
 
-function checkRows({ shape }: Tensor, { scaling, rowwise, transposed }: Fp8Matrix, row: number): void {
-  const [O, C] = rowwise.shape;
-  const isMatrix = scaling.shape.join() === `${fp8Rows.length},${fp8Columns.count}` && rowwise.shape.length === 2 && transposed.shape.join() === `${C},${O}`;
-  if (!isMatrix || rowwise.dtype !== "f8e4m3" || transposed.dtype !== "f8e4m3" || scaling.dtype !== "f32") {
-    const got = [scaling, rowwise, transposed].map((tensor) => `${tensor.dtype} ${formatShape(tensor.shape)}`);
-    throw new ShapeError(`adamw: expected a matrix as fp8Matrix makes it, got ${got.join(", ")}`);
-  }
+function checkRows({ shape }: Tensor, matrix: Fp8Matrix, row: number): void {
+  checkFp8Matrix("adamw", matrix);
+  const [O, C] = matrix.rowwise.shape;
   if (shape.length !== 2 || shape[1] !== C || !(Number.isInteger(row) && row >= 0 && row + shape[0]! <= O!)) {
-    throw new ShapeError(`adamw: expected a parameter within the rows of ${formatShape(rowwise.shape)}, got ${formatShape(shape)} at ${row}`);
+    throw new ShapeError(`adamw: expected a parameter within the rows of ${formatShape(matrix.rowwise.shape)}, got ${formatShape(shape)} at ${row}`);
   }
 }
 
@@ -88,7 +77,7 @@ function checkRows({ shape }: Tensor, { scaling, rowwise, transposed }: Fp8Matri
  *  @param fp8 where the parameter is written in fp8, by the factor in force, which its largest magnitude is noted for */
 export function adamw(
   param: Tensor, gradient: Tensor, mean: Tensor, variance: Tensor, gradientScale: Tensor | null, copy: Tensor | null,
-  attrs: Omit<AdamWAttrs, "row">, fp8: Fp8Copy | null = null,
+  attrs: Omit<AdamWAttrs, "row">, fp8: Fp8Place | null = null,
 ): void {
   const x = [param, gradient, mean, variance, gradientScale, copy] as const;
   if (fp8 === null) return runUpdate(adamwOp, x, attrs);

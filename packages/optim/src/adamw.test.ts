@@ -152,7 +152,7 @@ test("shapes and types that do not fit are refused", () => {
   expect(() => written(weight, -1, matrix)).toThrow("got [2, 2] at -1");
   expect(() => written(two, 0, matrix)).toThrow("got [2] at 0");
   expect(() => written(weight, 0, { ...matrix, transposed: matrix.rowwise })).toThrow(
-    "adamw: expected a matrix as fp8Matrix makes it, got f32 [3, 19], f8e4m3 [3, 2], f8e4m3 [3, 2]",
+    "adamw: expected a matrix [O, C] and its transpose, got [3, 2] and [3, 2]",
   );
   const optimizer = new AdamW({ weight });
   expect(() => optimizer.step({ weight }, { learningRate: 0.1, fp8: new Map([[two, { matrix, row: 0 }]]) })).toThrow(

@@ -1,6 +1,6 @@
-import { disposeTree, keep, leavesOf, mapTree, UsageError, zeros, type MapTree, type Tensor } from "@danu/tensor";
+import { disposeTree, keep, leavesOf, mapTree, UsageError, zeros, type Fp8Place, type MapTree, type Tensor } from "@danu/tensor";
 
-import { adamw, type Fp8Copy } from "./adamw-op.ts";
+import { adamw } from "./adamw-op.ts";
 
 /** Settings that stay the same over a run; the learning rate comes with every step. */
 export interface AdamWOptions {
@@ -19,7 +19,7 @@ export interface AdamWStep {
   /** Low-precision copies of the parameters, refreshed in the same pass; the structure of the parameters. */
   readonly copies?: unknown;
   /** Parameters that are also written in fp8, in the same pass, each with where to. */
-  readonly fp8?: ReadonlyMap<Tensor, Fp8Copy>;
+  readonly fp8?: ReadonlyMap<Tensor, Fp8Place>;
 }
 
 /** AdamW over a tree of f32 parameters, which it updates in place. It owns its two moments of every parameter. */

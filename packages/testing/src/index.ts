@@ -36,6 +36,7 @@ export {
   type Sample,
   type Slack,
 } from "./conformance/case.ts";
-export { gradientEps, inputGradientBound, inverseRms, OTHER_NEIGHBOUR, scaling as hostScaling } from "./conformance/fp8.ts";
+export { inverseRms } from "./conformance/fused.ts";
+export { gradientEps, inputGradientBound, OTHER_NEIGHBOUR, scaling as hostScaling } from "./conformance/fp8.ts";
 export { expectWithin } from "./conformance/compare.ts";
 export { conformance, type ConformanceOptions, type Skip } from "./conformance/suite.ts";

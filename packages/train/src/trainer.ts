@@ -1,8 +1,8 @@
 import type { Collective } from "@danu/ddp";
-import { AdamW, clipScale, type AdamWOptions, type Fp8Copy } from "@danu/optim";
+import { AdamW, clipScale, type AdamWOptions } from "@danu/optim";
 import {
   accumulateGrad, addInto, assign, cast, disposeTree, keep, leavesOf, mapTree, scope, Tensor, tensorsIn, UsageError, valueAndGrad,
-  type DType, type MapTree,
+  type DType, type Fp8Place, type MapTree,
 } from "@danu/tensor";
 
 import { NonFiniteError } from "./errors.ts";
@@ -52,7 +52,7 @@ export interface ExtraState<P> extends Disposable {
   refresh(params: P, steps: number): void;
   /** Enqueues what is due between the passes of a step and its update.
    *  @returns weights that the update also writes in fp8, each with where to */
-  beforeUpdate(params: P): ReadonlyMap<Tensor, Fp8Copy>;
+  beforeUpdate(params: P): ReadonlyMap<Tensor, Fp8Place>;
 }
 
 /** What one optimizer step did; loss and metrics are means over the step's tokens, before the update. */

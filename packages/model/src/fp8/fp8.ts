@@ -1,4 +1,4 @@
-import { disposeTree, fp8Matrix, fp8Update, Tensor, writeFp8, type Device, type Fp8Matrix } from "@danu/tensor";
+import { disposeTree, fp8Matrix, fp8Update, Tensor, writeFp8, type Device, type Fp8Matrix, type Fp8Place } from "@danu/tensor";
 
 import { ConfigError, type DecoderConfig } from "../config.ts";
 import { linearLayers, parameterShapes, type BlockParameters, type DecoderParameters, type LinearLayer } from "../decoder/parameters.ts";
@@ -81,13 +81,6 @@ export class Fp8Weights implements Disposable {
   [Symbol.dispose](): void {
     disposeTree(this.blocks);
   }
-}
-
-/** Rows of a matrix that a weight takes. */
-export interface Fp8Place {
-  readonly matrix: Fp8Matrix;
-  /** The first of them. */
-  readonly row: number;
 }
 
 const groupNames = Object.keys(fp8Groups) as (keyof typeof fp8Groups)[];

@@ -7,7 +7,7 @@ import { add } from "./add.ts";
 import { cast } from "./cast.ts";
 import { concat } from "./concat.ts";
 import { zeros } from "./full.ts";
-import { checkFp8Matrix, type Fp8Matrix } from "./fp8-matrix.ts";
+import { checkFp8Weights, type Fp8Matrix } from "./fp8-matrix.ts";
 import { checkNorm, fp8Norm } from "./fp8-norm-linears.ts";
 import { checkOneFloat, fp8InputGradient, fp8Product, fp8WeightGradient, rowsOf, split, type Fp8Attrs } from "./fp8-products.ts";
 import { fp8Cast } from "./fp8-scaling.ts";
@@ -38,8 +38,8 @@ export const fp8FeedForwardOp: Op<
       const shapes = [gate, up, down].map(({ shape }) => formatShape(shape)).join(", ");
       throw new ShapeError(`fp8FeedForward: expected gate and up [F, ${C}] and down [${C}, F], got ${shapes}`);
     }
-    checkFp8Matrix("fp8FeedForward", { scaling, rowwise, transposed }, [gate, up]);
-    checkFp8Matrix("fp8FeedForward", { scaling: downScaling, rowwise: downRowwise, transposed: downTransposed }, [down]);
+    checkFp8Weights("fp8FeedForward", { scaling, rowwise, transposed }, [gate, up]);
+    checkFp8Weights("fp8FeedForward", { scaling: downScaling, rowwise: downRowwise, transposed: downTransposed }, [down]);
     const rows = x.shape.slice(0, -1);
     return [{ shape: x.shape, dtype: x.dtype }, { shape: rows, dtype: "f32" }, { shape: [...rows, 2 * F], dtype: x.dtype }];
   },

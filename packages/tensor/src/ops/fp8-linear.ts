@@ -5,7 +5,7 @@ import type { Tensor } from "../tensor.ts";
 import { add } from "./add.ts";
 import { cast } from "./cast.ts";
 import { zeros } from "./full.ts";
-import { checkFp8Matrix, type Fp8Matrix } from "./fp8-matrix.ts";
+import { checkFp8Weights, type Fp8Matrix } from "./fp8-matrix.ts";
 import { checkOneFloat, emptyLike, fp8InputGradient, fp8Product, fp8WeightGradient, rowsOf, type Fp8Attrs } from "./fp8-products.ts";
 import { fp8Cast } from "./fp8-scaling.ts";
 import { reshape } from "./reshape.ts";
@@ -30,7 +30,7 @@ export const fp8LinearOp: Op<LinearInputs, readonly [Tensor], Fp8Attrs> = define
       throw new ShapeError(`fp8Linear: expected a residual ${formatShape(shape)}, got ${formatShape(residual.shape)}`);
     }
     checkOneFloat("fp8Linear", [x, weight, ...(residual === null ? [] : [residual])]);
-    checkFp8Matrix("fp8Linear", { scaling, rowwise, transposed }, [weight]);
+    checkFp8Weights("fp8Linear", { scaling, rowwise, transposed }, [weight]);
     return [{ shape, dtype: x.dtype }];
   },
   vjp: ([g], [x, , residual, scaling, , transposed], _, { calibrate }, [needsInput, needsWeight]) => {

@@ -20,6 +20,13 @@ export interface Fp8Matrix {
   readonly transposed: Tensor;
 }
 
+/** Rows of a matrix that a weight takes. */
+export interface Fp8Place {
+  readonly matrix: Fp8Matrix;
+  /** The first of them. */
+  readonly row: number;
+}
+
 /** A matrix of zeros, without a history. The caller owns it, and writes the weights by `writeFp8`. */
 export function fp8Matrix(device: Device, O: number, C: number): Fp8Matrix {
   return {
@@ -42,7 +49,7 @@ export const writeFp8Op: Update<
 > = defineUpdate({
   name: "writeFp8",
   check: ([scaling, rowwise, transposed, ...weights]) => {
-    checkFp8Matrix("writeFp8", { scaling, rowwise, transposed }, weights);
+    checkFp8Weights("writeFp8", { scaling, rowwise, transposed }, weights);
   },
   decompose: ([scaling, rowwise, transposed, ...weights], { calibrate, margin }) => {
     if (calibrate) setFactor(scaling, "weight", weights.map(largestMagnitude).reduce((a, b) => maximum(a, b)), margin);
@@ -69,17 +76,24 @@ export function writeFp8Rows({ scaling, rowwise, transposed }: Fp8Matrix, weight
   assignSlice(transposed, transpose(numbers), 1, row);
 }
 
-/** @throws ShapeError or DTypeError unless the matrix is one, and `weights` fill it */
-export function checkFp8Matrix(name: string, { scaling, rowwise, transposed }: Fp8Matrix, weights: readonly Tensor[]): void {
+/** @throws ShapeError or DTypeError unless `fp8Matrix` could have made it */
+export function checkFp8Matrix(name: string, { scaling, rowwise, transposed }: Fp8Matrix): void {
   checkScaling(name, scaling);
-  const [O, C] = rowwise.shape as [number, number];
-  const rows = weights.reduce((sum, weight) => sum + weight.shape[0]!, 0);
-  const fits = rowwise.shape.length === 2 && transposed.shape.join() === `${C},${O}` && rows === O
-    && weights.every(({ shape }) => shape.length === 2 && shape[1] === C);
-  if (!fits) {
-    throw new ShapeError(`${name}: expected weights that fill a matrix [O, C] and its transpose, got ${weights.map(({ shape }) => formatShape(shape)).join(", ")} for ${formatShape(rowwise.shape)} and ${formatShape(transposed.shape)}`);
+  const [O, C] = rowwise.shape;
+  if (rowwise.shape.length !== 2 || transposed.shape.join() !== `${C},${O}`) {
+    throw new ShapeError(`${name}: expected a matrix [O, C] and its transpose, got ${formatShape(rowwise.shape)} and ${formatShape(transposed.shape)}`);
   }
   if (rowwise.dtype !== "f8e4m3" || transposed.dtype !== "f8e4m3") {
     throw new DTypeError(`${name}: expected a matrix of f8e4m3, as fp8Matrix makes it, got ${rowwise.dtype} and ${transposed.dtype}`);
   }
+}
+
+/** @throws ShapeError or DTypeError unless the matrix is one, and `weights` fill it */
+export function checkFp8Weights(name: string, matrix: Fp8Matrix, weights: readonly Tensor[]): void {
+  checkFp8Matrix(name, matrix);
+  const [O, C] = matrix.rowwise.shape;
+  const rows = weights.reduce((sum, weight) => sum + weight.shape[0]!, 0);
+  if (rows === O && weights.every(({ shape }) => shape.length === 2 && shape[1] === C)) return;
+  const shapes = weights.map(({ shape }) => formatShape(shape)).join(", ");
+  throw new ShapeError(`${name}: expected weights that fill a matrix ${formatShape(matrix.rowwise.shape)}, got ${shapes}`);
 }

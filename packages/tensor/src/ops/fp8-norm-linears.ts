@@ -5,7 +5,7 @@ import { formatShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { cast } from "./cast.ts";
 import { zeros } from "./full.ts";
-import { checkFp8Matrix, type Fp8Matrix } from "./fp8-matrix.ts";
+import { checkFp8Weights, type Fp8Matrix } from "./fp8-matrix.ts";
 import {
   checkOneFloat, fp8InputGradient, fp8Product, fp8WeightGradient, rowsOf, sideBySide, split, type Fp8Attrs,
 } from "./fp8-products.ts";
@@ -28,7 +28,7 @@ export const fp8NormLinearsOp: Op<
   infer: ([x, norm, scaling, rowwise, transposed, ...weights]) => {
     checkNorm("fp8NormLinears", x, norm);
     checkOneFloat("fp8NormLinears", [x, norm, ...weights]);
-    checkFp8Matrix("fp8NormLinears", { scaling, rowwise, transposed }, weights);
+    checkFp8Weights("fp8NormLinears", { scaling, rowwise, transposed }, weights);
     if (rowwise.shape[1] !== norm.size) throw new ShapeError(`fp8NormLinears: expected weights [O_i, ${norm.size}], got ${formatShape(weights[0]!.shape)}`);
     const rows = x.shape.slice(0, -1);
     return [{ shape: rows, dtype: "f32" }, ...weights.map(({ shape: [O] }) => ({ shape: [...rows, O!], dtype: x.dtype }))];

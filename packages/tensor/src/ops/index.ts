@@ -37,7 +37,7 @@ export { matmul, matmulOp, type MatmulAttrs } from "./matmul.ts";
 export { linear, linearOp } from "./linear.ts";
 export { fp8FeedForward, fp8FeedForwardGradOp, fp8FeedForwardOp, type FeedForwardWeights } from "./fp8-feed-forward.ts";
 export { fp8Linear, fp8LinearGradOp, fp8LinearOp } from "./fp8-linear.ts";
-export { checkFp8Matrix, fp8Matrix, writeFp8, writeFp8Op, writeFp8Rows, type Fp8Matrix, type WriteFp8Attrs } from "./fp8-matrix.ts";
+export { checkFp8Matrix, fp8Matrix, writeFp8, writeFp8Op, writeFp8Rows, type Fp8Matrix, type Fp8Place, type WriteFp8Attrs } from "./fp8-matrix.ts";
 export { fp8NormLinears, fp8NormLinearsGradOp, fp8NormLinearsOp } from "./fp8-norm-linears.ts";
 export { type Fp8Attrs } from "./fp8-products.ts";
 export { fp8Columns, fp8Margin, fp8Rows, fp8Scaling, fp8Types, fp8Update, fp8UpdateOp, type Fp8Row } from "./fp8-scaling.ts";

@@ -6,6 +6,7 @@ import { hostTensor, rounded, type HostTensor } from "../host-tensor.ts";
 import { randomSource } from "../random.ts";
 import { conformanceCase, type ConformanceCase } from "./case.ts";
 import { computed } from "./elementwise.ts";
+import { inverseRms } from "./fused.ts";
 
 const { count } = t.fp8Columns;
 
@@ -84,16 +85,6 @@ const fp8NormLinears = conformanceCase(t.fp8NormLinearsOp, {
 /** Large enough that rows of almost nothing are not blown up: a gradient's bound would be of no use then. */
 export const gradientEps = 0.1;
 
-/** What a norm leaves of every row. */
-export function inverseRms(x: HostTensor): HostTensor {
-  const C = x.shape.at(-1)!;
-  const values = Array.from({ length: t.sizeOf(x.shape.slice(0, -1)) }, (_, row) => {
-    const squares = x.values.slice(row * C, (row + 1) * C).reduce((total, value) => total + value * value, 0);
-    return 1 / Math.sqrt(squares / Math.max(1, C) + gradientEps);
-  });
-  return { shape: x.shape.slice(0, -1), dtype: "f32", values: rounded("f32", values) };
-}
-
 /** Gradients of an input are differences, which no sum of magnitudes bounds: the largest that any of these samples may have. */
 export function inputGradientBound({ shape: [C] }: HostTensor, outputs: number): { readonly absolute: number; readonly steps: number } {
   return { absolute: 2 ** 22 * C! * outputs, steps: 1 };
@@ -106,7 +97,7 @@ const fp8NormLinearsGrad = conformanceCase(t.fp8NormLinearsGradOp, {
       const x = hostTensor(dtype, [...shape, C], seed);
       return {
         x: [
-          x, hostTensor(dtype, [C], seed + 1), inverseRms(x), scaling(seed + 2), cast(C, outputs.reduce((sum, O) => sum + O, 0), seed + 3),
+          x, hostTensor(dtype, [C], seed + 1), inverseRms(x, gradientEps), scaling(seed + 2), cast(C, outputs.reduce((sum, O) => sum + O, 0), seed + 3),
           ...outputs.map((O, i) => hostTensor(dtype, [...shape, O], seed + 4 + i)),
         ],
         fixed: [4],
@@ -141,7 +132,7 @@ const fp8FeedForwardGrad = conformanceCase(t.fp8FeedForwardGradOp, {
       const x = hostTensor(dtype, [...shape, C], seed);
       return {
         x: [
-          hostTensor(dtype, [...shape, C], seed + 1), x, hostTensor(dtype, [C], seed + 2), inverseRms(x), hostTensor(dtype, [...shape, 2 * F], seed + 3),
+          hostTensor(dtype, [...shape, C], seed + 1), x, hostTensor(dtype, [C], seed + 2), inverseRms(x, gradientEps), hostTensor(dtype, [...shape, 2 * F], seed + 3),
           scaling(seed + 4), cast(C, 2 * F, seed + 5), scaling(seed + 6), cast(F, C, seed + 7),
         ],
         fixed: [6, 8],

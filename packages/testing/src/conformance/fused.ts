@@ -48,13 +48,14 @@ function normGradientBounds(x: HostTensor, weight: HostTensor, inverse: number, 
   ];
 }
 
-/** 1 / sqrt(mean(x²) + eps) of every row, in double precision. */
-function inverseRms(x: HostTensor, eps: number): number[] {
-  const C = x.shape.at(-1)!;
-  return Array.from({ length: x.values.length / C }, (_, row) => {
+/** What a norm keeps of every row: 1 / sqrt(mean(x²) + eps). */
+export function inverseRms(x: HostTensor, eps: number): HostTensor {
+  const [rows, C] = [x.shape.slice(0, -1), x.shape.at(-1)!];
+  const values = Array.from({ length: t.sizeOf(rows) }, (_, row) => {
     const squares = x.values.slice(row * C, (row + 1) * C).reduce((total, value) => total + value * value, 0);
-    return 1 / Math.sqrt(squares / C + eps);
+    return 1 / Math.sqrt(squares / Math.max(1, C) + eps);
   });
+  return { shape: rows, dtype: "f32", values: rounded("f32", values) };
 }
 
 const rmsNorm = conformanceCase(t.rmsNormOp, {
@@ -68,7 +69,7 @@ const rmsNorm = conformanceCase(t.rmsNormOp, {
       })),
   bound: ({ x: [x] }) => ({ relative: x.shape.at(-1)! + 16 }),
   gradient: ({ x: [x, weight], attrs: { eps } }) =>
-    normGradientBounds(x, weight, Math.max(0, ...inverseRms(x, eps)), 5),
+    normGradientBounds(x, weight, Math.max(0, ...inverseRms(x, eps).values), 5),
 });
 
 const rmsNormGrad = conformanceCase(t.rmsNormGradOp, {
@@ -76,9 +77,8 @@ const rmsNormGrad = conformanceCase(t.rmsNormGradOp, {
   sample: (dtype) =>
     fc.tuple(rows, width, epsilon, seeds).map(([shape, C, eps, seed]) => {
       const x = hostTensor(dtype, [...shape, C], seed);
-      const inverse: HostTensor = { shape, dtype: "f32", values: rounded("f32", inverseRms(x, eps)) };
       return {
-        x: [hostTensor(dtype, x.shape, seed + 1), x, hostTensor(dtype, [C], seed + 2), inverse],
+        x: [hostTensor(dtype, x.shape, seed + 1), x, hostTensor(dtype, [C], seed + 2), inverseRms(x, eps)],
         attrs: { eps },
       };
     }),

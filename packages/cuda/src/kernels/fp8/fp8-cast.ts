@@ -32,7 +32,8 @@ export interface Fp8Scale {
   readonly amax: Handle;
 }
 
-function addressIn(scaling: Tensor, row: Fp8Row, column: keyof typeof fp8Columns): Handle {
+/** Where a number of a scaling lies. */
+export function addressIn(scaling: Tensor, row: Fp8Row, column: keyof typeof fp8Columns): Handle {
   return scaling.handle + (fp8Rows.indexOf(row) * fp8Columns.count + fp8Columns[column]) * bytesPerElement.f32;
 }
 

@@ -1,9 +1,10 @@
 import type { AdamWAttrs, adamwOp } from "@danu/optim";
-import { bytesPerElement, fp8Columns, fp8Rows, type InputsOf, type KernelOf } from "@danu/tensor";
+import type { InputsOf, KernelOf } from "@danu/tensor";
 
 import { cudaOf } from "../../device.ts";
 import { defineKernel } from "../../kernel.ts";
 import { flat } from "../flat.ts";
+import { addressIn } from "../fp8/fp8-cast.ts";
 
 const adamwFlat = defineKernel("adamw", "adamw_flat", "pppppp(fffffff)l");
 const adamwMatrix = defineKernel("adamw", "adamw_matrix", "pppppp(fffffff)ppppiii");
@@ -28,11 +29,8 @@ export const adamw: KernelOf<typeof adamwOp> = ([param, gradient, mean, variance
   const [scaling, rowwise, transposed] = fp8;
   const [rows, columns] = param.shape as [number, number];
   const shape = { grid: [Math.ceil(rows / TILE) * Math.ceil(columns / TILE)], block: 256 } as const;
-  const column = (name: "scale" | "amax"): number => (
-    scaling.handle + (fp8Rows.indexOf("weight") * fp8Columns.count + fp8Columns[name]) * bytesPerElement.f32
-  );
   return cuda.launch(
-    adamwMatrix, shape, ...common, rowwise.handle + row * columns, transposed.handle + row, column("amax"), column("scale"),
+    adamwMatrix, shape, ...common, rowwise.handle + row * columns, transposed.handle + row, addressIn(scaling, "weight", "amax"), addressIn(scaling, "weight", "scale"),
     rows, columns, rowwise.shape[0]!,
   );
 };
