@@ -119,7 +119,8 @@ export const fp8UpdateOp: Update<readonly [scaling: Tensor], { readonly margin: 
 });
 
 /** Moves the largest magnitudes since the last update into the history and takes the factors from it: the limit of the
- *  type times `margin`, over the largest magnitude of the last 16 updates. Micikevicius et al. 2022, delayed scaling.
+ *  type times `margin`, over the largest magnitude of the last 16 updates. Weights must then be written by their new factor: by `writeFp8`, or by
+ *  AdamW as it updates them. Micikevicius et al. 2022, delayed scaling.
  *  @param scaling f32 `[3, 19]`  @param margin room left for magnitudes that grow, above 0 and at most 1 */
 export function fp8Update(scaling: Tensor, margin: number = fp8Margin): void {
   runUpdate(fp8UpdateOp, [scaling], { margin });
