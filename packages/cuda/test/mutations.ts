@@ -85,9 +85,21 @@ export const mutatedPrograms: readonly MutatedProgram[] = [
   },
   {
     program: "norm",
-    mutations: inFile("fused/norm.cu",
+    mutations: inFile("common/norm.cuh",
       ["a sum that does not wait for its warps", "__syncthreads();\n    v = 0;", "if (!PLANTED) __syncthreads();\n    v = 0;"],
       ["sums of two rows in one place", "meet[row % 2]", "meet[PLANTED ? 0 : row % 2]"]),
+  },
+  {
+    program: "norm-fp8",
+    mutations: [
+      ...inFile("common/norm.cuh",
+        ["copies of what dx was before it was rounded", "unpack(d, a);", "if (!PLANTED) unpack(d, a);"],
+        ["the row after a slab fetched from the slab beside", "first + gridDim.x * run);\n            float dot", "first + (PLANTED ? 1 : gridDim.x) * run);\n            float dot"]),
+      ...inFile("fp8/norm-fp8.cu",
+        ["rows of a slab one place on", "at<uint2>(row % ROWS, channel)", "at<uint2>((row + (PLANTED ? 1 : 0)) % ROWS, channel)"],
+        ["transposed rows past the end as they were", "row + i < rows ?", "PLANTED || row + i < rows ?"],
+        ["a slab that leaves before it is full", "__syncthreads();", "if (!PLANTED) __syncthreads();"]),
+    ],
   },
   {
     program: "swiglu-fp8",

@@ -71,6 +71,14 @@ DEVICE void transpose4(uint32_t& a, uint32_t& b, uint32_t& c, uint32_t& d) {
     a = __byte_perm(ab, cd, 0x5410); b = __byte_perm(ab, cd, 0x7632); c = __byte_perm(AB, CD, 0x5410); d = __byte_perm(AB, CD, 0x7632);
 }
 
+/// 16 rows × 4 bytes, a word a row, as 16 bytes of each of 4 lines `stride` apart.
+DEVICE void store_transposed(uint32_t (&row)[16], uint8_t* t, size_t stride) {
+    #pragma unroll
+    for (int i = 0; i < 16; i += 4) transpose4(row[i], row[i + 1], row[i + 2], row[i + 3]);
+    #pragma unroll
+    for (int j = 0; j < 4; j++) *reinterpret_cast<uint4*>(t + j * stride) = make_uint4(row[j], row[4 + j], row[8 + j], row[12 + j]);
+}
+
 /// A tile of 128 rows, held column by column in shared memory: `columns` lines of 128 bytes. A thread puts units of
 /// 4 rows (a group of 32) × 8 columns (a chunk); units of one warp are 16 chunks × 2 groups, so that its accesses to
 /// global memory are whole lines, and the swizzle spreads its words over all 32 banks.

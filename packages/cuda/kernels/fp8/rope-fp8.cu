@@ -32,10 +32,7 @@ struct Tile {
             uint32_t word[16];
             #pragma unroll
             for (int i = 0; i < 16; i++) word[i] = at<uint32_t>(row + i, column);
-            #pragma unroll
-            for (int i = 0; i < 16; i += 4) transpose4(word[i], word[i + 1], word[i + 2], word[i + 3]);
-            #pragma unroll
-            for (int j = 0; j < 4; j++) *reinterpret_cast<uint4*>(t + (column + j) * stride + row) = make_uint4(word[j], word[4 + j], word[8 + j], word[12 + j]);
+            store_transposed(word, t + column * stride + row, stride);
         }
     }
 };

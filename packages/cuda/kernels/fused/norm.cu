@@ -4,21 +4,9 @@
 // only the number of blocks decides.
 // Must move, a channel of a row: forward 2 bytes of x and 2 of y or 1 of its fp8 copy; backward 6, and 2 with a residual.
 // nvcc: -use_fast_math
-#include "../common/quantise.cuh"
+#include "../common/norm.cuh"
 
 namespace rms_norm {
-/// The sum over WARPS warps, the same for every thread, in a fixed order. `meet` [WARPS] in shared memory
-template <int WARPS> DEVICE float block_sum(float v, float* meet) {
-    #pragma unroll
-    for (int m = 16; m; m /= 2) v += __shfl_xor_sync(~0u, v, m);
-    if (threadIdx.x % 32 == 0) meet[threadIdx.x / 32] = v;
-    __syncthreads();
-    v = 0;
-    #pragma unroll
-    for (int k = 0; k < WARPS; k++) v += meet[k];
-    return v;
-}
-
 /// A row a block, CHUNKS · 8 channels a thread.
 template <int WARPS, int CHUNKS> DEVICE void forward(const Bf16* __restrict__ x, const Bf16* __restrict__ w, float* __restrict__ rstd, Bf16* __restrict__ y, uint8_t* __restrict__ q, unsigned* amax, const float* scale, int C, float eps) {
     constexpr int G = 32 * WARPS;
@@ -49,49 +37,13 @@ template <int WARPS, int CHUNKS> DEVICE void forward(const Bf16* __restrict__ x,
     if (amax) raise<G>(amax, found, top, tops);
 }
 
-/// A block a run of ⌈rows / blocks⌉ rows, a thread CHUNKS · 8 channels and their part of dw; the next row is on its way while one
-/// waits for its mean.
-template <int WARPS, int CHUNKS> DEVICE void backward(const Bf16* d_y, const Bf16* __restrict__ x, const Bf16* __restrict__ w, const float* __restrict__ rstd, const Bf16* d_residual, Bf16* d_x, float* __restrict__ partial, int rows, int C) {
-    constexpr int G = 32 * WARPS;
-    __shared__ float meet[2][WARPS];        // rows take turns, so that one barrier a row is enough
-    const int each = (rows + gridDim.x - 1) / gridDim.x, begin = min(rows, (int)blockIdx.x * each), end = min(rows, begin + each);
-    const auto channel = [&](int c) { return (c * G + threadIdx.x) * 8; };
-    struct Row { uint4 y[CHUNKS], x[CHUNKS], residual[CHUNKS]; float rstd; } next;
-    const auto load = [&](int row) {
-        next.rstd = row < end ? rstd[row] : 0.f;
-        #pragma unroll
-        for (int c = 0; c < CHUNKS; c++) {
-            const bool inside = row < end && channel(c) < C; const size_t at = (size_t)row * C + channel(c);
-            next.y[c] = load16(d_y + at, inside); next.x[c] = load16(x + at, inside); next.residual[c] = load16(d_residual + at, inside && d_residual);
-        }
-    };
-    float gradient[CHUNKS][8] = {};
-    load(begin);
-    for (int row = begin; row < end; row++) {
-        const Row now = next;
-        load(row + 1);
-        float dot = 0;
-        #pragma unroll
-        for (int c = 0; c < CHUNKS; c++) {
-            float a[8], b[8], e[8]; unpack(now.y[c], a); unpack(now.x[c], b); unpack(load16(w + channel(c), channel(c) < C), e);
-            #pragma unroll
-            for (int j = 0; j < 8; j++) { dot = fmaf(a[j] * e[j], b[j], dot); gradient[c][j] = fmaf(a[j], b[j] * now.rstd, gradient[c][j]); }
-        }
-        const float mean = block_sum<WARPS>(dot, meet[row % 2]) / C * now.rstd * now.rstd;
-        #pragma unroll
-        for (int c = 0; c < CHUNKS; c++) if (channel(c) < C) {
-            float a[8], b[8], e[8], residual[8]; unpack(now.y[c], a); unpack(now.x[c], b); unpack(load16(w + channel(c), true), e); unpack(now.residual[c], residual);
-            #pragma unroll
-            for (int j = 0; j < 8; j++) a[j] = fmaf(now.rstd, a[j] * e[j] - b[j] * mean, residual[j]);
-            store16(d_x + (size_t)row * C + channel(c), pack(a));
-        }
-    }
-    #pragma unroll
-    for (int c = 0; c < CHUNKS; c++) if (channel(c) < C) {
-        float4* to = reinterpret_cast<float4*>(partial + (size_t)blockIdx.x * C + channel(c)); const float* g = gradient[c];
-        to[0] = make_float4(g[0], g[1], g[2], g[3]); to[1] = make_float4(g[4], g[5], g[6], g[7]);
-    }
+/// A block a run of ⌈rows / blocks⌉ rows.
+template <int WARPS, int CHUNKS> DEVICE void backward(const Bf16* d_y, const Bf16* x, const Bf16* w, const float* rstd, const Bf16* d_residual, Bf16* d_x, float* partial, int rows, int C) {
+    __shared__ float meet[2][WARPS];
+    struct { DEVICE void take(int, int, const float (&)[8]) {} DEVICE void end_run(int) {} } none;
+    backward<WARPS, CHUNKS>(d_y, x, w, rstd, d_residual, d_x, partial, rows, C, (rows + gridDim.x - 1) / gridDim.x, meet, none);
 }
+
 }  // namespace rms_norm
 
 /// Blocks of 64 threads, one a row; C at most 2560, a multiple of 8.

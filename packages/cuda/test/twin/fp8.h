@@ -48,7 +48,7 @@ template <Fp8 F> struct Results {
         for (size_t i = with_q ? (size_t)rows * pitch : 0; i < q.size(); i++) bad[2] += q[i] != POISON;
         for (size_t i = with_t ? (size_t)columns * stride : 0; i < t.size(); i++) bad[2] += t[i] != POISON;
         const double got = __uint_as_float(amax);
-        bad[3] = !with_amax ? amax != 0 : std::isnan(top) ? !std::isnan(got) : !(fabs(got - top) <= top * (slack + 1e-6));
+        bad[3] = !with_amax ? amax != 0 : std::isnan(top) ? !std::isnan(got) : got != top && !(fabs(got - top) <= top * (slack + 1e-6));
         char line[160]; snprintf(line, sizeof line, "q %ld, t %ld, outside %ld, amax %.1e", bad[0], bad[1], bad[2], top ? fabs(got / top - 1) : got);
         text = line;
         return bad[0] + bad[1] + bad[2] + bad[3];

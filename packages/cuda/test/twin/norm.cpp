@@ -3,23 +3,7 @@
 #include "../../kernels/fp8/quantise.cu"
 
 #include "fp8.h"
-
-constexpr float EPS = 1e-5f;
-struct Want { std::vector<double> rstd, y; };
-Want normalised(const std::vector<Bf16>& x, const std::vector<Bf16>& w, int rows, int C) {
-    Want o{std::vector<double>(rows), std::vector<double>(x.size())};
-    for (int r = 0; r < rows; r++) {
-        double squares = 0;
-        for (size_t i = (size_t)r * C; i < (size_t)(r + 1) * C; i++) squares += value(x[i]) * value(x[i]);
-        o.rstd[r] = 1 / sqrt(squares / C + EPS);
-        for (int c = 0; c < C; c++) o.y[(size_t)r * C + c] = value(x[(size_t)r * C + c]) * o.rstd[r] * value(w[c]);
-    }
-    return o;
-}
-/// n numbers that are not, and eight more that must stay so.
-template <class T> std::vector<T> poisoned(size_t n) { return std::vector<T>(n + 8, T(NAN)); }
-template <class T> long outside(const std::vector<T>& v) { long bad = 0; for (size_t i = v.size() - 8; i < v.size(); i++) bad += !std::isnan(float(v[i])); return bad; }
-template <class T> bool same_bits(const std::vector<T>& a, const std::vector<T>& b) { return memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0; }
+#include "norm-plain.h"
 
 void forward_case(int rows, int C, bool wide, bool with_y, bool with_q, bool with_amax, bool has_nan = false) {
     auto x = normal_bf16((size_t)rows * C, 3); const auto w = normal_bf16(C);
@@ -46,37 +30,18 @@ void forward_case(int rows, int C, bool wide, bool with_y, bool with_q, bool wit
     say(std::string("rms_norm_forward") + (wide ? "_wide " : " ") + std::to_string(rows) + " x " + std::to_string(C) + (with_y ? " bf16" : "") + r.wanted() + (has_nan ? ", a NaN" : ""), wrong, text);
 }
 
-/// `over`: where dx is written, over what it is computed from.
-enum Over { nothing, d_y, d_residual };
 void backward_case(int rows, int C, int parts, bool wide, bool with_residual, Over over = nothing) {
-    const auto x = normal_bf16((size_t)rows * C, 3), g = normal_bf16((size_t)rows * C), residual = normal_bf16((size_t)rows * C), w = normal_bf16(C);
-    const Want want = normalised(x, w, rows, C); const std::vector<float> rstd(want.rstd.begin(), want.rstd.end());
-    struct Outcome { std::vector<Bf16> d_x; std::vector<float> partial, d_w; };
+    const Backward sample(rows, C, with_residual, over);
     const auto run = [&] {
-        Outcome o{poisoned<Bf16>((size_t)rows * C), poisoned<float>((size_t)parts * C), poisoned<float>(C)};
-        if (over) std::copy_n((over == d_y ? g : residual).begin(), (size_t)rows * C, o.d_x.begin());
+        Gradients o(rows, C, parts, sample);
         twin::launch({parts, 1, 1}, wide ? 512 : 320, 1, 0, [&] {
-            (wide ? rms_norm_backward_wide : rms_norm_backward)(over == d_y ? o.d_x.data() : g.data(), x.data(), w.data(), rstd.data(), !with_residual ? nullptr : over == d_residual ? o.d_x.data() : residual.data(),
-                o.d_x.data(), o.partial.data(), rows, C); });
+            (wide ? rms_norm_backward_wide : rms_norm_backward)(sample.upstream(o), sample.x.data(), sample.w.data(), sample.rstd.data(), sample.beside(o), o.d_x.data(), o.partial.data(), rows, C); });
         twin::launch({(C + 31) / 32, 1, 1}, 512, 1, 0, [&] { rms_norm_weight_gradient(o.partial.data(), o.d_w.data(), parts, C); });
         return o;
     };
-    const Outcome o = run(), again = run();
-    long wrong = outside(o.d_x) + outside(o.partial) + outside(o.d_w) + !same_bits(o.d_x, again.d_x) + !same_bits(o.d_w, again.d_w);
-    double error_x = 0, error_w = 0, size_w = 0; std::vector<double> gradient(C);
-    for (int r = 0; r < rows; r++) {
-        double mean = 0; const size_t base = (size_t)r * C; const double s = want.rstd[r];
-        for (int c = 0; c < C; c++) mean += value(x[base + c]) * value(w[c]) * value(g[base + c]) / C;
-        for (int c = 0; c < C; c++) {
-            const double d = s * (value(w[c]) * value(g[base + c]) - value(x[base + c]) * s * s * mean) + (with_residual ? value(residual[base + c]) : 0), e = fabs(value(o.d_x[base + c]) - d);
-            wrong += !(e <= fabs(d) / 256 * 1.001 + 2e-6); error_x = std::max(error_x, e);
-            gradient[c] += value(g[base + c]) * value(x[base + c]) * s;
-        }
-    }
-    for (int c = 0; c < C; c++) { const double d = gradient[c]; error_w += (o.d_w[c] - d) * (o.d_w[c] - d); size_w += d * d; }
-    wrong += !(error_w < 1e-12 * size_w);
-    char text[80]; snprintf(text, sizeof text, "dx within %.1e, dw %.1e", error_x, sqrt(error_w / size_w));
-    say(std::string("rms_norm_backward") + (wide ? "_wide " : " ") + std::to_string(rows) + " x " + std::to_string(C) + " in " + std::to_string(parts) + (with_residual ? " + residual" : "") + (over ? " in place" : ""), wrong, text);
+    const Gradients o = run(); std::string text;
+    const long wrong = sample.wrong(o, text) + !(o == run());
+    say(std::string("rms_norm_backward") + (wide ? "_wide " : " ") + std::to_string(rows) + " x " + std::to_string(C) + " in " + std::to_string(parts) + sample.wanted(), wrong, text);
 }
 
 int main() {
