@@ -8,10 +8,14 @@ import {
 import { ArgumentMemory } from "./arguments.ts";
 import { peakFlopsOf, type Chip } from "./chip.ts";
 import { Context } from "./context.ts";
+import { CublasLt, WORKSPACE_BYTES } from "./cublaslt/cublaslt.ts";
+import type { Multiplication } from "./cublaslt/description.ts";
+import type { CublasLtLibrary } from "./cublaslt/library.ts";
 import type { Driver } from "./driver.ts";
 import type { ArgumentsOf, Kernel } from "./kernel.ts";
 import { Memory, type MemoryUse } from "./memory.ts";
 import { Modules } from "./modules.ts";
+import { RecentWork } from "./recent-work.ts";
 import { RepeatedWork } from "./repeated-work.ts";
 import { EVENT_WITHOUT_TIME, Downloads, Uploads } from "./staging.ts";
 import { isKernelFault, NOT_READY, statusText } from "./status.ts";
@@ -29,7 +33,6 @@ export interface LaunchShape {
 
 // What a kernel leaves that met an index outside of its table: a mark, the index, and the size of the table; see fault.cuh.
 const FAULT_BYTES = 16;
-const LAUNCHES_TO_NAME = 8;
 
 /** One NVIDIA GPU: kernels run in order on one stream while JavaScript goes on. */
 export class CudaDevice extends Device {
@@ -50,13 +53,15 @@ export class CudaDevice extends Device {
   readonly #waiting = new Set<number>();
   /** Name of the op whose kernels are being launched. */
   #op = "";
-  readonly #recent: string[] = [];
+  readonly #recent = new RecentWork();
   readonly #waitAfterLaunch: boolean;
+  #cublasLt: CublasLt | null = null;
   #state: "open" | "failed" | "closed" = "open";
   #failure = "";
 
-  /** @param folder where the fatbins are  @param waitAfterLaunch wait for every kernel, so that one that fails is named */
-  constructor(driver: Driver, chip: Chip, folder: string, waitAfterLaunch = false) {
+  /** @param folder where the fatbins are  @param waitAfterLaunch wait for every kernel, so that one that fails is named
+   *  @param cublasLt for `cublasLtMatmul`, null for a device without */
+  constructor(driver: Driver, chip: Chip, folder: string, waitAfterLaunch = false, cublasLt: CublasLtLibrary | null = null) {
     super();
     this.name = `cuda:${chip.ordinal}`;
     this.chip = chip;
@@ -71,6 +76,7 @@ export class CudaDevice extends Device {
     try {
       this.fault = this.allocate(FAULT_BYTES);
       this.fill(this.fault, 0, 4, FAULT_BYTES / 4);
+      if (cublasLt !== null) this.#cublasLt = new CublasLt(cublasLt, this.#context.stream, this.allocate(WORKSPACE_BYTES));
     } catch (error) {
       this[Symbol.dispose]();
       throw error;
@@ -156,11 +162,27 @@ export class CudaDevice extends Device {
     if (x === 0 || y === 0 || z === 0) return;
     const entry = this.#modules.functionOf(kernel, shared);
     this.#arguments.write(kernel, args as never);
-    const what = this.#op === "" ? kernel.name : `${kernel.name} of ${this.#op}`;
-    this.#remember(what);
+    const what = this.#named(kernel.name);
     const { functions } = this.#driver;
     this.#driver.check(what, functions.LaunchKernel(entry, x, y, z, block, 1, 1, shared, this.#context.stream, this.#arguments.list, 0));
-    if (this.#waitAfterLaunch) this.#driver.check(what, functions.StreamSynchronize(this.#context.stream));
+    this.#launched(what);
+  }
+
+  /** Enqueues products by cuBLASLt.
+   *  @returns false, with nothing enqueued, where it has no way to do them or the device was opened without it */
+  cublasLtMatmul(product: Multiplication): boolean {
+    if (this.#cublasLt === null) return false;
+    this.#use();
+    const what = this.#named("cublasLtMatmul");
+    try {
+      if (!this.#cublasLt.multiply(product, what)) return false;
+    } catch (error) {
+      // Where a kernel has failed before, nothing works any more, and the driver says so.
+      this.freeBytes();
+      throw error;
+    }
+    this.#launched(what);
+    return true;
   }
 
   override repeat<T>(work: () => T): Repeated<T> {
@@ -259,6 +281,7 @@ export class CudaDevice extends Device {
     this.#context.use();
     if (isKernelFault(functions.StreamSynchronize(this.#context.stream))) return this.#abandon();
     for (const work of this.#repeated) work.destroyGraph();
+    this.#cublasLt?.[Symbol.dispose]();
     this.#memory.releaseAll();
     functions.StreamSynchronize(this.#context.stream);
     for (const event of this.#waiting) functions.EventDestroy_v2(event);
@@ -277,26 +300,31 @@ export class CudaDevice extends Device {
 
   /** Ends the device after a kernel of it has failed, which the driver told when `what` was asked of it. */
   #fail(what: string, status: number): never {
-    const named = this.#waitAfterLaunch ? what : `one of the kernels since the last read, the latest being ${this.#recent.join(", ")}`;
+    const named = this.#waitAfterLaunch ? what : `one of the kernels since the last read, the latest being ${this.#recent.names.join(", ")}`;
     const hint = this.#waitAfterLaunch ? "" : "; DANU_CUDA_WAIT=1 names it";
     this.#failure = `${statusText(status)} in ${named}${hint}`;
     this.#state = "failed";
     this.#abandon();
-    throw new DeviceError(`${this.name}: ${this.#failure}`, { status, kernels: [...this.#recent] });
+    throw new DeviceError(`${this.name}: ${this.#failure}`, { status, kernels: this.#recent.names });
   }
 
   /** Nothing of a context works after a fault; the next device starts with a fresh one. */
   #abandon(): void {
     for (const work of this.#repeated) work.loseGraph();
+    this.#cublasLt?.[Symbol.dispose]();
     this.#memory.forget();
     this.#modules.free();
     this.#context.reset();
   }
 
-  #remember(kernel: string): void {
-    if (this.#recent.at(-1) === kernel) return;
-    this.#recent.push(kernel);
-    if (this.#recent.length > LAUNCHES_TO_NAME) this.#recent.shift();
+  /** A kernel with the op that it serves. */
+  #named(kernel: string): string {
+    return this.#op === "" ? kernel : `${kernel} of ${this.#op}`;
+  }
+
+  #launched(what: string): void {
+    this.#recent.add(what);
+    if (this.#waitAfterLaunch) this.#driver.check(what, this.#driver.functions.StreamSynchronize(this.#context.stream));
   }
 
   #throwFault([mark, index, size]: Int32Array): void {

@@ -1,13 +1,10 @@
 import { DeviceError } from "@danu/tensor";
 import koffi from "koffi";
 
+import { functionsOf, handleFrom, wordFrom, type FunctionsOf, type NativeLibrary } from "./native.ts";
 import { isKernelFault, statusText } from "./status.ts";
 
-type Address = number | bigint;
-type Words = BigUint64Array | Int32Array | Uint32Array | Float32Array | Uint8Array;
-
-/** Functions of the driver API that danu calls, by their C names without `cu`, with the C types of their parameters:
- *  `out` is a buffer for a result, `u64` a handle or address. */
+/** Functions of the driver API that danu calls, by their C names without `cu`. */
 const prototypes = {
   Init: ["uint32_t"],
   DriverGetVersion: ["void *"],
@@ -62,13 +59,8 @@ const prototypes = {
   ],
 } as const;
 
-type Name = keyof typeof prototypes;
-type ArgumentOf<T> = T extends "void *" ? Words : T extends "str" ? string : T extends "uint64_t" ? Address : number;
-type ArgumentsOf<T extends readonly unknown[]> = { -readonly [I in keyof T]: ArgumentOf<T[I]> };
-type Call<N extends Name> = (...args: ArgumentsOf<(typeof prototypes)[N]>) => number;
-
 /** The driver API as functions that return a status, 0 for success. */
-export type Functions = { readonly [N in Name]: Call<N> };
+export type Functions = FunctionsOf<typeof prototypes>;
 
 /** Called with the status of a kernel that failed and what told of it. */
 type OnFault = (what: string, status: number) => never;
@@ -116,27 +108,19 @@ export class Driver {
 
   /** Calls a function that leaves a number of 32 bits in its first parameter. */
   word(what: string, call: (out: Int32Array) => number): number {
-    outWord[0] = 0;
-    this.check(what, call(outWord));
-    return outWord[0]!;
+    return wordFrom((out) => this.check(what, call(out)));
   }
 
   /** Calls a function that leaves a handle or an address in its first parameter. */
   handle(what: string, call: (out: BigUint64Array) => number): number {
-    outHandle[0] = 0n;
-    this.check(what, call(outHandle));
-    return Number(outHandle[0]);
+    return handleFrom((out) => this.check(what, call(out)));
   }
 }
 
 const loaded = new Map<string, Driver>();
-// Buffers that the driver writes to must not be moved: V8 keeps small typed arrays on its heap, an ArrayBuffer of this size not.
-const outMemory = new ArrayBuffer(4096);
-const outWord = new Int32Array(outMemory, 0, 1);
-const outHandle = new BigUint64Array(outMemory, 0, 1);
 
 function bind(path: string): Functions {
-  let native: ReturnType<typeof koffi.load>;
+  let native: NativeLibrary;
   try {
     native = koffi.load(path);
   } catch (error) {
@@ -144,8 +128,7 @@ function bind(path: string): Functions {
     throw new DeviceError(`cuda: found no NVIDIA driver ${path} (${why}); install one, or use --device cpu`, { path, missing: "driver" });
   }
   try {
-    const entries = Object.entries(prototypes).map(([name, types]) => [name, native.func(`cu${name}`, "int", [...types])] as const);
-    return Object.fromEntries(entries) as unknown as Functions;
+    return functionsOf(native, "cu", prototypes);
   } catch (error) {
     throw new DeviceError(`cuda: the NVIDIA driver is too old: ${(error as Error).message}; install one for CUDA 12.8 or newer`, { path });
   }

@@ -1,9 +1,10 @@
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { DeviceError, providePrimitives } from "@danu/tensor";
+import { DeviceError, providePrimitives, UsageError } from "@danu/tensor";
 
 import { checkChip, chipOf, type Chip } from "./chip.ts";
+import { CublasLtLibrary } from "./cublaslt/library.ts";
 import { CudaDevice } from "./device.ts";
 import { Driver } from "./driver.ts";
 import { provideFused } from "./kernels/fused.ts";
@@ -20,6 +21,11 @@ export interface CudaOptions {
   /** Newest compute capability whose kernels are used, such as `"8.0"`, so that every GPU's are tested on a newer one; all
    *  by default, or `DANU_CUDA_CAPABILITY`. */
   readonly capability?: string;
+  /** What computes the products that danu's kernels for Hopper do not take: its kernels for every GPU, or cuBLASLt, whose results
+   *  depend on its version. `"danu"` by default, or `DANU_CUDA_PRODUCTS`. */
+  readonly products?: "danu" | "cublaslt";
+  /** Path of cuBLASLt; `libcublasLt.so.13` or `.12` by default, or `DANU_CUDA_CUBLASLT`. It is loaded where `products` asks for it. */
+  readonly cublasLt?: string;
   /** The environment; that of the process by default. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
@@ -27,7 +33,8 @@ export interface CudaOptions {
 const ownKernels = join(dirname(fileURLToPath(import.meta.url)), "..", "lib");
 
 /** Opens a GPU as a device.
- *  @throws DeviceError when there is no driver or GPU, or one too old, or the GPU is in use by another process alone */
+ *  @throws DeviceError when there is no driver or GPU, or one too old, or the GPU is in use by another process alone, or there is no
+ *  cuBLASLt where it is asked for  @throws UsageError for products of anything else */
 export function cudaDevice(options: CudaOptions = {}): CudaDevice {
   const driver = loadDriver(options);
   const { env = process.env } = options;
@@ -37,7 +44,7 @@ export function cudaDevice(options: CudaOptions = {}): CudaDevice {
   const newest = options.capability ?? env["DANU_CUDA_CAPABILITY"];
   const chip = newest === undefined ? own : { ...own, capability: Math.min(own.capability, Math.round(Number(newest) * 10)) };
   const folder = options.kernels ?? env["DANU_CUDA_KERNELS"] ?? ownKernels;
-  const device = new CudaDevice(driver, chip, folder, env["DANU_CUDA_WAIT"] === "1");
+  const device = new CudaDevice(driver, chip, folder, env["DANU_CUDA_WAIT"] === "1", libraryOfProducts(options));
   providePrimitives(device, primitiveKernels);
   provideFused(device);
   return device;
@@ -45,6 +52,19 @@ export function cudaDevice(options: CudaOptions = {}): CudaDevice {
 
 function loadDriver({ driver, env = process.env }: CudaOptions): Driver {
   return Driver.load(driver ?? env["DANU_CUDA_DRIVER"] ?? "libcuda.so.1");
+}
+
+/** The library that products are to be of, null for danu's own kernels. */
+function libraryOfProducts(options: CudaOptions): CublasLtLibrary | null {
+  const { env = process.env } = options;
+  const products = options.products ?? env["DANU_CUDA_PRODUCTS"] ?? "danu";
+  if (products === "danu") return null;
+  if (products === "cublaslt") return loadCublasLt(options);
+  throw new UsageError(`cuda: expected products of danu or cublaslt, got "${products}"; look at DANU_CUDA_PRODUCTS`, { products });
+}
+
+function loadCublasLt({ cublasLt, env = process.env }: CudaOptions): CublasLtLibrary {
+  return CublasLtLibrary.load(cublasLt ?? env["DANU_CUDA_CUBLASLT"]);
 }
 
 /** The GPUs of a machine and what the driver says of them. */

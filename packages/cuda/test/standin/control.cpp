@@ -29,11 +29,13 @@ CONTROL void danu_standin_reset() {
     s.faults.clear();
     s.lazy = false;
     s.version = 13000;
+    s.cublaslt_version = 130000;
     s.devices = std::vector<Device>(1);
     s.life++;
 }
 CONTROL void danu_standin_devices(int count) { const Guard guard(state().lock); state().devices.resize(count); }
 CONTROL void danu_standin_version(int version) { const Guard guard(state().lock); state().version = version; }
+CONTROL void danu_standin_cublaslt_version(int version) { const Guard guard(state().lock); state().cublaslt_version = version; }
 CONTROL void danu_standin_lazy(int lazy) { const Guard guard(state().lock); state().lazy = lazy; }
 CONTROL void danu_standin_chip(int device, const char* name, int major, int minor, uint64_t memory, int multiprocessors, int slice) {
     const Guard guard(state().lock);

@@ -21,9 +21,13 @@ export interface StandinChip {
 const hopper: StandinChip = { name: "NVIDIA H100 stand-in", capability: "9.0", memoryBytes: 2 ** 31, multiprocessors: 4, slice: "" };
 
 /** Kinds of things that a program makes through the driver and has to give back. */
-export type Kind = "context" | "allocation" | "pinned memory" | "stream" | "event" | "library" | "graph" | "graph executable";
+export type Kind = "context" | "allocation" | "pinned memory" | "stream" | "event" | "library" | "graph" | "graph executable"
+  | "cuBLASLt handle" | "cuBLASLt operation" | "cuBLASLt layout" | "cuBLASLt preference";
 
-const kinds: readonly Kind[] = ["context", "allocation", "pinned memory", "stream", "event", "library", "graph", "graph executable"];
+const kinds: readonly Kind[] = [
+  "context", "allocation", "pinned memory", "stream", "event", "library", "graph", "graph executable",
+  "cuBLASLt handle", "cuBLASLt operation", "cuBLASLt layout", "cuBLASLt preference",
+];
 
 /** A CUDA driver that runs kernels on the CPU, seen from the side of the tests. A process has one. */
 export class Standin {
@@ -76,6 +80,16 @@ export class Standin {
   /** Newest CUDA version that the driver knows, 13000 for 13.0. */
   setDriverVersion(version: number): void {
     this.#functions.version(version);
+  }
+
+  /** Path of a cuBLASLt, whose products plain loops do: the driver's own library has it as well. */
+  get cublasLt(): string {
+    return this.library;
+  }
+
+  /** What cuBLASLt says its version is, 130000 for 13.0. */
+  setCublasLtVersion(version: number): void {
+    this.#functions.cublasLtVersion(version);
   }
 
   /** Whether work waits until somebody asks for it: a query is first answered with "not ready", a second one does the work. */
@@ -141,6 +155,7 @@ function bind(path: string) {
     chip: native<(device: number, name: string, major: number, minor: number, memory: number, multiprocessors: number, slice: number) => void>(
       "chip", "void", "int", "str", "int", "int", "uint64_t", "int", "int"),
     version: native<(version: number) => void>("version", "void", "int"),
+    cublasLtVersion: native<(version: number) => void>("cublaslt_version", "void", "int"),
     lazy: native<(lazy: number) => void>("lazy", "void", "int"),
     fail: native<(name: string, nth: number, status: number) => void>("fail", "void", "str", "int", "int"),
     calls: native<() => string>("calls", "str"),

@@ -74,7 +74,7 @@ struct PlannedFault { std::string name; int calls; CUresult status; };
 struct State {
     std::recursive_mutex lock;
     bool initialised = false, lazy = false;
-    int version = 13000;
+    int version = 13000, cublaslt_version = 130000;
     std::vector<Device> devices{1};
     std::map<uint64_t, std::shared_ptr<Object>> objects;
     uint64_t next_handle = 0x560000000000;

@@ -3,6 +3,7 @@ import { bytesPerElement, type Handle } from "@danu/tensor";
 import type { CudaDevice } from "../../device.ts";
 import { defineKernel, type ArgumentsOf } from "../../kernel.ts";
 import { gemmResidualSignature, gemmShape, gemmSignature, isForGemm, operandMap, resultMap } from "../products/gemm.ts";
+import { multiplyCublasLt, type CublasLtProduct } from "../products/matmul-cublaslt.ts";
 import { portableSignature } from "../products/matmul-portable.ts";
 
 /** `y = scaleA · scaleB · a · bᵀ` of fp8 matrices, both along k. */
@@ -48,7 +49,13 @@ const GROUP = 3;
  *  @param residual added to a forward product, bf16 laid out as y, 0 for none */
 export function multiplyFp8(cuda: CudaDevice, use: Fp8Use, product: Fp8Product, residual: Handle = 0): void {
   if (product.M * product.N === 0) return;
-  if (!isForGemm(cuda, product) || !isForCopyEngine(use, product, residual)) return multiplyPortable(cuda, use, product, residual);
+  if (isForGemm(cuda, product) && isAligned(use, product, residual)) multiplyHopper(cuda, use, product, residual);
+  else if (!isForCublasLt(cuda, use, product, residual) || !multiplyCublasLt(cuda, asCublasLt(use, product, residual))) {
+    multiplyPortable(cuda, use, product, residual);
+  }
+}
+
+function multiplyHopper(cuda: CudaDevice, use: Fp8Use, product: Fp8Product, residual: Handle): void {
   const shape = gemmShape(cuda, residual !== 0, product);
   if (residual === 0) return cuda.launch(hopper[use], shape, ...problemOf(cuda, use, product));
   const { M, N, stepY = N } = product;
@@ -61,7 +68,7 @@ export function multiplyFp8Group(cuda: CudaDevice, products: readonly Fp8Product
   const sorted = products.filter(({ M, N }) => M * N > 0).sort((x, y) => y.M * y.N * y.K - x.M * x.N * x.K);
   for (let at = 0; at < sorted.length; at += GROUP) {
     const group = sorted.slice(at, at + GROUP);
-    const isOneLaunch = group.length > 1 && isForGemm(cuda, ...group) && group.every((product) => isForCopyEngine("weightGradient", product, 0));
+    const isOneLaunch = group.length > 1 && isForGemm(cuda, ...group) && group.every((product) => isAligned("weightGradient", product, 0));
     if (!isOneLaunch) {
       for (const product of group) multiplyFp8(cuda, "weightGradient", product);
       continue;
@@ -71,8 +78,8 @@ export function multiplyFp8Group(cuda: CudaDevice, products: readonly Fp8Product
   }
 }
 
-/** Whether the copy engine can read and write the rows of a product: all start at multiples of 16 bytes. */
-function isForCopyEngine(use: Fp8Use, { y, a, b, N, K, stepA = K, stepB = K, stepY = N }: Fp8Product, residual: Handle): boolean {
+/** Whether all rows start at multiples of 16 bytes, as the copy engine and cuBLASLt ask. */
+function isAligned(use: Fp8Use, { y, a, b, N, K, stepA = K, stepB = K, stepY = N }: Fp8Product, residual: Handle): boolean {
   return K > 0 && [y, a, b, residual, stepA, stepB, stepY * bytesPerElement[resultOf(use)]].every((at) => at % 16 === 0);
 }
 
@@ -88,6 +95,21 @@ function problemOf(cuda: CudaDevice, use: Fp8Use, product: Fp8Product): Problem 
     operandMap(cuda, a, "u8", M, K, stepA, true), operandMap(cuda, b, "u8", N, K, stepB, true), resultMap(cuda, y, resultOf(use), M, N, stepY),
     scaleA, scaleB, M, N, K,
   ];
+}
+
+/** Whether a product may be one of cuBLASLt, whose tensor cores for fp8 came with Ada. */
+function isForCublasLt({ chip }: CudaDevice, use: Fp8Use, product: Fp8Product, residual: Handle): boolean {
+  return chip.capability >= 89 && isAligned(use, product, residual) && product.N % 16 === 0 && product.K % 16 === 0;
+}
+
+function asCublasLt(use: Fp8Use, product: Fp8Product, residual: Handle): CublasLtProduct {
+  const { N, K, stepA = K, stepB = K, stepY = N } = product;
+  return {
+    ...product, residual, layout: "nt", count: 1, steps: [0, 0],
+    types: { a: use === "forward" ? "f8e4m3" : "f8e5m2", b: "f8e4m3", y: resultOf(use) }, rowSteps: { a: stepA, b: stepB, y: stepY },
+    // Sums of gradients are long: there every bit counts.
+    fastAccumulation: use === "forward",
+  };
 }
 
 /** A product without tiles, whose maps nothing reads. */

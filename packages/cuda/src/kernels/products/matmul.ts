@@ -2,6 +2,7 @@ import { bytesPerElement, matmulBatches, type DType, type Handle, type KernelOf,
 
 import { cudaOf, type CudaDevice } from "../../device.ts";
 import { convert } from "../primitives/cast.ts";
+import { multiplyCublasLt, withoutFactors } from "./matmul-cublaslt.ts";
 import { isForHopper, multiplyHopper } from "./matmul-hopper.ts";
 import { multiplyPortable } from "./matmul-portable.ts";
 import { layoutOf, type Operand, type Product } from "./product.ts";
@@ -40,7 +41,7 @@ export function multiply(cuda: CudaDevice, product: Product): void {
     ? { ...product, M: count * M, count: 1, steps: [0, 0] }
     : product;
   if (isForHopper(cuda, folded)) multiplyHopper(cuda, folded);
-  else multiplyPortable(cuda, folded);
+  else if (!multiplyCublasLt(cuda, withoutFactors(folded))) multiplyPortable(cuda, folded);
 }
 
 export const matmulKernel: KernelOf<typeof matmulOp> = ([y], [a, b], { transposeA, transposeB }) => {
