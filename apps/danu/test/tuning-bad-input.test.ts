@@ -98,7 +98,7 @@ describe("a malformed conversation", () => {
     const out = join(folder, "none");
     const { code, stderr } = await sft(data, out, "--skip-bad-rows");
     expect(code).toBe(1);
-    expect(stderr).toContain("expected at least one example to train on, got none");
+    expect(stderr).toContain(`${data}: expected conversations to train on, got none`);
     expect(existsSync(out)).toBe(false);
   });
 });

@@ -3,6 +3,11 @@ export function withCommas(value: number): string {
   return Math.round(value).toLocaleString("en-US");
 }
 
+/** 1 step, 12,345 steps */
+export function counted(count: number, noun: string): string {
+  return `${withCommas(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 /** Three digits and a letter: 6.25 M. */
 export function short(value: number): string {
   for (const [size, letter] of [

@@ -3,7 +3,7 @@ import { generate } from "@danu/model";
 import { defineCommand, type Command } from "../cli/command.ts";
 import { deviceFlags, openDevice } from "../cli/device.ts";
 import { UsageError } from "../cli/errors.ts";
-import { withCommas } from "../cli/format.ts";
+import { counted, withCommas } from "../cli/format.ts";
 import type { Io } from "../cli/io.ts";
 import { Reporter } from "../cli/reporter.ts";
 import { chatTemplateOf } from "../model/chat-template.ts";
@@ -97,5 +97,5 @@ async function generateMany(
     await sink.close();
   }
   if (json) reporter.result({ rows: done, tokens, tokensPerSecond: rate(), ...(isKept ? { texts: kept } : { out }) });
-  else reporter.line(`${done} texts, ${withCommas(tokens)} tokens, ${withCommas(rate())} tokens/s`);
+  else reporter.line(`${counted(done, "text")}, ${withCommas(tokens)} tokens, ${withCommas(rate())} tokens/s`);
 }

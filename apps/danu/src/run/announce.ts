@@ -2,7 +2,7 @@ import { parameterCount } from "@danu/model";
 import type { RunPosition } from "@danu/train";
 
 import type { OpenDevice } from "../cli/device.ts";
-import { duration, short, withCommas } from "../cli/format.ts";
+import { counted, duration, short, withCommas } from "../cli/format.ts";
 import type { Reporter } from "../cli/reporter.ts";
 import type { PassDType, Recipe } from "../recipe/recipe.ts";
 import type { DecoderBatch } from "./decoder-batch.ts";
@@ -31,7 +31,7 @@ export function announcePretraining({ recipe, run, device, memory, peakFlops, re
   const lengths = stages.map((stage) => withCommas(stage.sequenceLength)).join(", then ");
   reporter.line(`model     ${model.preset}: ${short(parameterCount(model))} parameters (${sizes}), ${dtype}`);
   reporter.line(`data      ${short(parts.trainTokens)} tokens, ${passes} passes over them`);
-  const plan = `${withCommas(steps)} steps of ${withCommas(tokensPerBatch)} tokens, sequence length ${lengths}`;
+  const plan = `${counted(steps, "step")} of ${withCommas(tokensPerBatch)} tokens, sequence length ${lengths}`;
   reporter.line(`plan      ${plan}`);
   announceWork({ device, dtype, peakFlops, memory, start, steps, reporter });
 }

@@ -2,7 +2,7 @@ import { basename } from "node:path";
 
 import { parameterCount } from "@danu/model";
 
-import { short, withCommas } from "../cli/format.ts";
+import { counted, short, withCommas } from "../cli/format.ts";
 import { checkDpoRecipe } from "../recipe/schema.ts";
 import { completeDpo, type DpoLayer } from "../recipe/tuning.ts";
 import { executeRun, type RunOptions, type RunResult } from "./execute-run.ts";
@@ -46,8 +46,8 @@ export async function dpo(options: RunOptions<DpoLayer>): Promise<RunResult> {
       const tokens = sequences.reduce((sum, { ids }) => sum + ids.length, 0);
       announceTuning({
         recipe, config: start.config, run, device, memory, peakFlops, reporter,
-        data: `${withCommas(train.length)} pairs of ${short(tokens)} tokens; ${withCommas(validation.length)} held out`,
-        plan: `${withCommas(order.steps)} steps of ${withCommas(recipe.pairsPerBatch)} pairs, loss ${losses}`,
+        data: `${counted(train.length, "pair")} of ${short(tokens)} tokens; ${withCommas(validation.length)} held out`,
+        plan: `${counted(order.steps, "step")} of ${counted(recipe.pairsPerBatch, "pair")}, loss ${losses}`,
         cut: sequences.map(({ cut }) => cut),
       });
     },

@@ -3,7 +3,7 @@ import { relative } from "node:path";
 import type { Evaluation } from "@danu/train";
 
 import { signalExitCode } from "../cli/errors.ts";
-import { duration, withCommas } from "../cli/format.ts";
+import { counted, duration, withCommas } from "../cli/format.ts";
 import type { Reporter } from "../cli/reporter.ts";
 import type { RunResult } from "./execute-run.ts";
 
@@ -38,7 +38,7 @@ export function reportRun(result: RunResult, out: string, reporter: Reporter): v
       return;
     }
     const loss = last === null ? "" : `, loss ${last.loss.toFixed(4)}`;
-    reporter.line(`${withCommas(step)} steps, ${withCommas(tokens)} tokens in ${duration(seconds)}${loss}`);
+    reporter.line(`${counted(step, "step")}, ${withCommas(tokens)} tokens in ${duration(seconds)}${loss}`);
     if (validation !== null) reporter.line(heldOut(initialValidation, validation));
     if (adapter !== null) reporter.line(`adapter ${shown(adapter)}`);
     reporter.line(`model   ${shown(model!)}`);

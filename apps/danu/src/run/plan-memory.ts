@@ -2,7 +2,7 @@ import { parameterCount, type DecoderConfig } from "@danu/model";
 import { DeviceError } from "@danu/tensor";
 
 import type { OpenDevice } from "../cli/device.ts";
-import { bytes, withCommas } from "../cli/format.ts";
+import { bytes, counted, withCommas } from "../cli/format.ts";
 import type { PassDType } from "../recipe/recipe.ts";
 import { computeDtype } from "./fp8-passes.ts";
 
@@ -72,7 +72,7 @@ function keptOfBlock({ hiddenSize: C, intermediateSize: F, heads, keyValueHeads,
 /** The plan in words. */
 export function memoryText({ bytes: needed, recomputedBlocks, available }: MemoryPlan): string {
   const room = available === null ? "" : ` of ${bytes(available)} free`;
-  const again = recomputedBlocks === 0 ? "" : `, ${recomputedBlocks} blocks computed again on the way back`;
+  const again = recomputedBlocks === 0 ? "" : `, ${counted(recomputedBlocks, "block")} computed again on the way back`;
   const warning = available !== null && needed > available ? "; that may be too much: use fewer --micro-batch-tokens" : "";
   return `about ${bytes(needed)}${room}${again}${warning}`;
 }

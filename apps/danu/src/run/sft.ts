@@ -2,7 +2,7 @@ import { basename } from "node:path";
 
 import { parameterCount } from "@danu/model";
 
-import { percent, short, withCommas } from "../cli/format.ts";
+import { counted, percent, short, withCommas } from "../cli/format.ts";
 import { checkSftRecipe } from "../recipe/schema.ts";
 import { completeSft, type SftLayer } from "../recipe/tuning.ts";
 import { executeRun, type RunOptions, type RunResult } from "./execute-run.ts";
@@ -38,9 +38,9 @@ export async function sft(options: RunOptions<SftLayer>): Promise<RunResult> {
       const tokens = train.reduce((sum, { chat }) => sum + chat.ids.length, 0);
       announceTuning({
         recipe, config: start.config, run, device, memory, peakFlops, reporter,
-        data: `${withCommas(train.length)} conversations of ${short(tokens)} tokens, ${short(trained)} of them trained; `
+        data: `${counted(train.length, "conversation")} of ${short(tokens)} tokens, ${short(trained)} of them trained; `
           + `${withCommas(validation.length)} held out`,
-        plan: `${withCommas(order.steps)} steps of ${withCommas(recipe.tokensPerBatch)} tokens, in rows of `
+        plan: `${counted(order.steps, "step")} of ${withCommas(recipe.tokensPerBatch)} tokens, in rows of `
           + `${withCommas(recipe.sequenceLength)} filled to ${percent(order.fill)}`,
         cut: train.map(({ chat }) => chat.cut),
       });

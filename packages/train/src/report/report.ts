@@ -47,7 +47,7 @@ ${samples.length === 0 ? "" : `<h2>Samples</h2>\n${samples.map(sample).join("\n"
 
 function leadOf(last: MetricsRecord | undefined): string {
   if (last === undefined) return "No step was taken.";
-  return `${last.step} steps, ${formatNumber(last.tokens)} tokens, ${formatSeconds(last.seconds)}`;
+  return `${formatNumber(last.step)} ${last.step === 1 ? "step" : "steps"}, ${formatNumber(last.tokens)} tokens, ${formatSeconds(last.seconds)}`;
 }
 
 function sample({ prompt, text }: Sample): string {

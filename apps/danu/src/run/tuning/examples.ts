@@ -30,12 +30,12 @@ export interface ExamplesOptions {
   readonly signal: AbortSignal;
 }
 
-/** Reads the conversations of a recipe. @throws DataError */
+/** Reads the conversations of a recipe. @throws DataError; InputError where none are left to train on */
 export function readChats(options: ExamplesOptions): Promise<Examples<TrainingChat>> {
   return readWith(options, readTrainingChats, "conversations");
 }
 
-/** Reads the pairs of a recipe. @throws DataError */
+/** Reads the pairs of a recipe. @throws DataError; InputError where none are left to train on */
 export function readPairs(options: ExamplesOptions): Promise<Examples<TrainingPair>> {
   return readWith(options, readTrainingPairs, "pairs");
 }
@@ -84,6 +84,10 @@ async function readWith<T extends { readonly group: string }>(
   for await (const example of all(data.paths, files.train)) {
     const mayHoldOut = !separate && isHeldOut(example.group, validation.fraction, seed);
     if (!mayHoldOut || !heldOut.take(example)) train.push(example);
+  }
+  if (train.length === 0) {
+    const held = heldOut.examples.length === 0 ? "none" : `${withCommas(heldOut.examples.length)} that are held out`;
+    throw new InputError(`${data.paths.join(", ")}: expected ${name} to train on, got ${held}`);
   }
   if (separate) for await (const example of all(validation.paths, files.validation)) heldOut.take(example);
   if (heldOut.examples.length === 0 && (separate || validation.fraction > 0)) {
