@@ -1,6 +1,6 @@
 import {
-  cast, defineOp, dims, formatShape, fp8NormLinearsGradOp, fp8NormLinearsOp, reshape, run, scope, ShapeError, zeros,
-  type Fp8Attrs, type Fp8Matrix, type Op, type RmsNormAttrs, type Tensor,
+  cast, fp8CopySpecs, defineOp, dims, formatShape, fp8NormLinearsGradOp, fp8NormLinearsOp, reshape, run, scope, ShapeError, zeros,
+  type Fp8Attrs, type Fp8Copies, type Fp8Matrix, type Op, type RmsNormAttrs, type Spec, type Tensor,
 } from "@danu/tensor";
 
 import { checkTurn, ropeOp } from "./rope.ts";
@@ -32,15 +32,15 @@ export const fp8QueryKeyValueOp: Op<
     const [q, k, v] = y.map(({ shape: [, , O], dtype }) => ({ shape: [B, T, O! / D, D], dtype }));
     return [inverseRms!, q!, k!, v!];
   },
-  vjp: ([, ...g], [x, norm, scaling, , transposed, table, positions], [inverseRms, ...y], { eps, calibrate }, [, , , , , , , ...needsWeights]) => {
+  vjp: ([, ...g], [x, norm, scaling, , transposed, table, positions], [inverseRms, ...y], { eps, calibrate }, needs, { arrived, castBy }) => {
     const none = [null, null, null, null, null] as const;
     if (g.every((one) => one === null)) return [null, null, ...none, null, null, null];
     const [gQ, gK, gV] = g.map((one, i) => one ?? zeros(x.device, y[i]!.shape, x.dtype)) as [Tensor, Tensor, Tensor];
-    const attrs = { eps, calibrate, needsWeights: needsWeights.some(Boolean) };
-    const inputs = [x, norm, inverseRms, scaling, transposed, table, positions, gQ, gK, gV] as const;
-    const [dx, dNorm, ...dWeights] = run(fp8QueryKeyValueGradOp, inputs, attrs);
-    const [dQuery, dKey, dValue] = dWeights.map((one, i) => (needsWeights[i] === true ? one : null)) as [Tensor, Tensor, Tensor];
-    return [dx, dNorm, ...none, dQuery, dKey, dValue];
+    const needed = needs.slice(7);
+    const inputs = [x, norm, inverseRms, scaling, transposed, table, positions, gQ, gK, gV, arrived, castBy] as const;
+    const [dx, dNorm, dQuery, dKey, dValue, ...copies] = run(fp8QueryKeyValueGradOp, inputs, { eps, calibrate, needsWeights: needed.some(Boolean) });
+    const [ofQuery, ofKey, ofValue] = [dQuery, dKey, dValue].map((one, i) => (needed[i] === true ? one : null)) as [Tensor, Tensor, Tensor];
+    return [dx, dNorm, ...none, ofQuery, ofKey, ofValue, ...(castBy === null ? [] : copies)];
   },
   decompose: ([x, norm, scaling, rowwise, transposed, table, positions, ...weights], attrs) => {
     const [inverseRms, ...y] = run(fp8NormLinearsOp, [x, norm, scaling, rowwise, transposed, ...weights], attrs);
@@ -49,28 +49,31 @@ export const fp8QueryKeyValueOp: Op<
     return [inverseRms, turn(q), turn(k), v];
   },
   saves: { inputs: [0, 1, 2, 4, 5, 6], outputs: [0] },
+  completes: 0,
 });
 
-/** Gradients of `fp8QueryKeyValue`: of x in its dtype, of norm and weights in f32. Those of queries and keys are turned back and,
- *  not rounded before, cast to e5m2 with those of values by one factor. */
+/** Gradients of `fp8QueryKeyValue`: of x in its dtype, with another gradient of x added and cast by the scaling that reads it, of
+ *  norm and weights in f32. Those of queries and keys are turned back and, not rounded before, cast to e5m2 with those of values by
+ *  one factor. */
 export const fp8QueryKeyValueGradOp: Op<
   readonly [
     x: Tensor, norm: Tensor, inverseRms: Tensor, scaling: Tensor, transposed: Tensor, table: Tensor, positions: Tensor,
-    gQ: Tensor, gK: Tensor, gV: Tensor,
+    gQ: Tensor, gK: Tensor, gV: Tensor, residual: Tensor | null, castBy: Tensor | null,
   ],
-  readonly [dx: Tensor, dNorm: Tensor, dQuery: Tensor, dKey: Tensor, dValue: Tensor], GradAttrs
+  readonly [dx: Tensor, dNorm: Tensor, dQuery: Tensor, dKey: Tensor, dValue: Tensor, ...copies: Fp8Copies], GradAttrs
 > = defineOp({
   name: "fp8QueryKeyValueGrad",
-  infer: ([x, norm, , , , , , ...g], { needsWeights }) => {
-    const [dQuery, dKey, dValue] = g.map(({ shape: [, , H, D] }) => ({ shape: [needsWeights ? H! * D! : 0, norm.size], dtype: "f32" as const }));
-    return [{ shape: x.shape, dtype: x.dtype }, { shape: norm.shape, dtype: "f32" }, dQuery!, dKey!, dValue!];
+  infer: ([x, norm, , , , , , gQ, gK, gV, , castBy], { needsWeights }) => {
+    const ofWeight = ({ shape: [, , H, D] }: Tensor): Spec => ({ shape: [needsWeights ? H! * D! : 0, norm.size], dtype: "f32" });
+    return [{ shape: x.shape, dtype: x.dtype }, { shape: norm.shape, dtype: "f32" }, ofWeight(gQ), ofWeight(gK), ofWeight(gV), ...fp8CopySpecs(x, castBy)];
   },
   vjp: null,
-  decompose: ([x, norm, inverseRms, scaling, transposed, table, positions, gQ, gK, gV], attrs) => {
+  decompose: ([x, norm, inverseRms, scaling, transposed, table, positions, gQ, gK, gV, residual, castBy], attrs) => {
     const turnBack = (g: Tensor): Tensor => run(ropeOp, [cast(g, "f32"), table, positions], { inverse: true })[0];
     const [q, k, v] = [turnBack(gQ), turnBack(gK), gV].map(rows) as [Tensor, Tensor, Tensor];
-    const [dx, dNorm, dQuery, dKey, dValue] = run(fp8NormLinearsGradOp, [x, norm, inverseRms, scaling, transposed, q, k, v], attrs);
-    return [dx, dNorm, dQuery!, dKey!, dValue!];
+    const inputs = [x, norm, inverseRms, scaling, transposed, residual, castBy, q, k, v] as const;
+    const [dx, dNorm, copy, copyTransposed, dQuery, dKey, dValue] = run(fp8NormLinearsGradOp, inputs, attrs);
+    return [dx, dNorm, dQuery!, dKey!, dValue!, copy, copyTransposed];
   },
 });
 

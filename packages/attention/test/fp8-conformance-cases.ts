@@ -1,5 +1,5 @@
 import {
-  conformanceCase, gradientEps, hostIntegers, hostScaling, hostTensor, inputGradientBound, inverseRms, OTHER_NEIGHBOUR, rounded, seeds,
+  conformanceCase, copyBounds, gradientEps, hostIntegers, hostScaling, hostTensor, inputGradientBound, inverseRms, OTHER_NEIGHBOUR, rounded, seeds,
   type ConformanceCase, type HostTensor,
 } from "@danu/testing";
 import fc from "fast-check";
@@ -66,13 +66,14 @@ const fp8QueryKeyValue = conformanceCase(fp8QueryKeyValueOp, {
 const fp8QueryKeyValueGrad = conformanceCase(fp8QueryKeyValueGradOp, {
   dtypes: computed,
   sample: (dtype) =>
-    fc.tuple(sizes, fc.boolean(), seeds).map(([{ B, T, C, heads: [D, H, G] }, needsWeights, seed]) => {
+    fc.tuple(sizes, fc.boolean(), fc.boolean(), fc.boolean(), seeds).map(([{ B, T, C, heads: [D, H, G] }, needsWeights, residual, isCast, seed]) => {
       const x = hostTensor(dtype, [B, T, C], seed);
       return {
         x: [
           x, hostTensor(dtype, [C], seed + 1), inverseRms(x, gradientEps), hostScaling(seed + 2), hostTensor("f8e4m3", [C, (H + 2 * G) * D], seed + 3),
           table(D, seed), hostIntegers("i32", [B, T], seed + 4, P),
           hostTensor(dtype, [B, T, H, D], seed + 5), hostTensor(dtype, [B, T, G, D], seed + 6), hostTensor(dtype, [B, T, G, D], seed + 7),
+          residual ? hostTensor(dtype, x.shape, seed + 8) : null, isCast ? hostScaling(seed + 9) : null,
         ],
         fixed: [4],
         attrs: { eps: gradientEps, calibrate: false, needsWeights },
@@ -85,7 +86,8 @@ const fp8QueryKeyValueGrad = conformanceCase(fp8QueryKeyValueGradOp, {
       { absolute: 4 * OTHER_NEIGHBOUR * rms.values.length * largest(g) * largest(x) * largest(rms) * largest(norm) }
     );
     const ofNorm = inputGradientBound({ ...norm, shape: [x.values.length] }, O);
-    return [inputGradientBound(norm, O), ofNorm, ofTurned(gQ), ofTurned(gK), { sum: OTHER_NEIGHBOUR }];
+    const ofInput = inputGradientBound(norm, O);
+    return [ofInput, ofNorm, ofTurned(gQ), ofTurned(gK), { sum: OTHER_NEIGHBOUR }, ...copyBounds(ofInput)];
   },
 });
 

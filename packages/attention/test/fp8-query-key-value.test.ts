@@ -73,25 +73,26 @@ test("in bf16, it rounds as they do, and gradients are not rounded between the r
     expect(got).toEqual(wanted);
     const inverseRms = upload(device, hostTensor("f32", x.shape.slice(0, 2), size.seed));
     const attrs = { eps: 1e-5, calibrate: size.calibrate, needsWeights: true };
-    const fused = t.run(fp8QueryKeyValueGradOp, [x, norm, inverseRms, scaling, transposed, table, positions, ...g], attrs);
+    const fused = t.run(fp8QueryKeyValueGradOp, [x, norm, inverseRms, scaling, transposed, table, positions, ...g, null, null], attrs);
     const wide = g.map((one) => t.cast(one, "f32"));
     // A rotation by minus the angle, over a table of its own.
     const half = size.D / 2;
     const mirrored = t.concat([t.slice(table, 1, 0, half), t.neg(t.slice(table, 1, half, size.D))], 1);
     const turned = [rope(wide[0]!, mirrored, positions), rope(wide[1]!, mirrored, positions), wide[2]!];
     const flat = turned.map((one) => t.reshape(one, [...x.shape.slice(0, 2), one.shape[2]! * size.D]));
-    const plain = t.run(t.fp8NormLinearsGradOp, [x, norm, inverseRms, other.scaling, transposed, ...flat], attrs);
-    expect(await read([...fused, scaling])).toEqual(await read([...plain, other.scaling]));
-    expect(fused.map(({ dtype }) => dtype)).toEqual(["bf16", "f32", "f32", "f32", "f32"]);
+    const plain = t.run(t.fp8NormLinearsGradOp, [x, norm, inverseRms, other.scaling, transposed, null, null, ...flat], attrs);
+    const [dx, dNorm, copy, copyTransposed, ...dWeights] = plain;
+    expect(await read([...fused, scaling])).toEqual(await read([dx, dNorm, ...dWeights, copy, copyTransposed, other.scaling]));
+    expect(fused.map(({ dtype }) => dtype)).toEqual(["bf16", "f32", "f32", "f32", "f32", "f8e5m2", "f8e5m2"]);
   }), times(30));
 });
 
 test("gradients of weights are computed only where they are asked for, and a result that is not used has none", async () => {
   const size: Sizes = { B: 1, T: 4, C: 3, H: 2, G: 1, D: 4, calibrate: false, seed: 3 };
   const { x: [x, norm, query, key, value], g, table, positions, matrices: [matrix] } = layerOf(size, "f32");
-  const inputs = [x, norm, upload(device, hostTensor("f32", [1, 4], 1)), matrix.scaling, matrix.transposed, table, positions, ...g] as const;
+  const inputs = [x, norm, upload(device, hostTensor("f32", [1, 4], 1)), matrix.scaling, matrix.transposed, table, positions, ...g, null, null] as const;
   const without = t.run(fp8QueryKeyValueGradOp, inputs, { eps: 1e-5, calibrate: false, needsWeights: false });
-  expect(without.map(({ shape }) => shape)).toEqual([[1, 4, 3], [3], [0, 3], [0, 3], [0, 3]]);
+  expect(without.map(({ shape }) => shape)).toEqual([[1, 4, 3], [3], [0, 3], [0, 3], [0, 3], [0, 3], [3, 0]]);
   const [, gradients] = t.valueAndGrad((p: { key: t.Tensor; value: t.Tensor }) => (
     t.sum(fp8QueryKeyValue(x, norm, { query, ...p }, matrix, table, positions)[2])
   ))({ key, value });

@@ -10,12 +10,25 @@ import type { Tensor } from "./tensor.ts";
 /** Gradients by tensor identity; each is held by the map until it is taken out. */
 export class Gradients {
   readonly #byId = new Map<number, Tensor>();
+  readonly #companions = new Map<number, readonly Tensor[]>();
 
   /** Takes the gradient of a tensor out of the map, or null if none arrived. */
   take(tensor: Tensor): Tensor | null {
     const gradient = this.#byId.get(tensor.id) ?? null;
     this.#byId.delete(tensor.id);
     return gradient;
+  }
+
+  /** Lets tensors go with the gradient of a tensor, to which nothing is added any more. */
+  accompany(tensor: Tensor, companions: readonly Tensor[]): void {
+    this.#companions.set(tensor.id, companions.map((one) => one.alias()));
+  }
+
+  /** Takes what goes with the gradient of a tensor out of the map. */
+  takeCompanions(tensor: Tensor): readonly Tensor[] {
+    const companions = this.#companions.get(tensor.id) ?? [];
+    this.#companions.delete(tensor.id);
+    return companions;
   }
 
   /** Adds a contribution, summed over the axes along which the tensor had been broadcast. */
@@ -27,8 +40,9 @@ export class Gradients {
 
   /** Frees the gradients nobody took. */
   clear(): void {
-    for (const gradient of this.#byId.values()) gradient.dispose();
+    for (const gradient of [...this.#byId.values(), ...[...this.#companions.values()].flat()]) gradient.dispose();
     this.#byId.clear();
+    this.#companions.clear();
   }
 }
 
@@ -63,14 +77,33 @@ export function walkBack(tape: Tape, gradients: Gradients): void {
 function stepBack(tape: Tape, entry: TapeEntry, gradients: Gradients): void {
   const g = entry.y.map((tensor) => gradients.take(tensor));
   if (g.every((gradient) => gradient === null)) return;
+  const { op, x, y, attrs } = entry;
+  const needs = x.map((tensor) => tape.tracks(tensor));
+  const completed = op.completes !== undefined && needs[op.completes] === true ? x[op.completes]! : null;
+  const arrived = completed && gradients.take(completed);
+  const companions = gradients.takeCompanions(y[0]!);
   try {
-    const needs = entry.x.map((tensor) => tape.tracks(tensor));
-    const dx: readonly (Tensor | null)[] = entry.op.vjp!(g, entry.x, entry.y, entry.attrs, needs);
-    entry.x.forEach((tensor, i) => {
+    // What does not fit is left to the sum of contributions.
+    const fits = arrived !== null && arrived.dtype === completed!.dtype;
+    const castBy = completed !== null && (arrived === null || fits) ? nextCast(tape, completed) : null;
+    const dx: readonly (Tensor | null)[] = op.vjp!(g, x, y, attrs, needs, { arrived: fits ? arrived : null, castBy, companions });
+    if (arrived !== null && !(fits && dx[op.completes!] != null)) gradients.add(completed!, arrived);
+    x.forEach((tensor, i) => {
       const contribution = dx[i] ?? null;
       if (tensor !== null && contribution !== null && needs[i] === true) gradients.add(tensor, contribution);
     });
+    if (completed !== null && dx.length > x.length) gradients.accompany(completed, dx.slice(x.length) as Tensor[]);
   } finally {
-    for (const gradient of g) gradient?.dispose();
+    for (const gradient of [...g, arrived, ...companions]) gradient?.dispose();
   }
+}
+
+/** By which scaling the op that made a tensor casts its gradient; null where it does not, or an op in between adds to it. */
+function nextCast(tape: Tape, tensor: Tensor): Tensor | null {
+  for (let i = tape.entries.length - 1; i >= 0; i--) {
+    const { op, x, y, attrs } = tape.entries[i]!;
+    if (y.some(({ id }) => id === tensor.id)) return y[0]!.id === tensor.id ? op.castsGradient?.(x, attrs) ?? null : null;
+    if (x.some((one) => one?.id === tensor.id)) return null;
+  }
+  return null;
 }

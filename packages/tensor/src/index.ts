@@ -11,7 +11,7 @@ export { disposeTree, leavesOf, mapTree, tensorsIn, type MapTree, type Tree } fr
 export { keep, scope } from "./scope.ts";
 export {
   defineOp, defineUpdate, run, runUpdate,
-  type AnyOp, type AnyUpdate, type AttrsOf, type Inputs, type InputsOf, type KernelOf, type Op, type OpDefinition, type Outputs, type Saves,
+  type AnyOp, type AnyUpdate, type AttrsOf, type Inputs, type InputsOf, type KernelOf, type Neighbours, type Op, type OpDefinition, type Outputs, type Saves,
   type Spec, type Update, type UpdateDefinition,
 } from "./op.ts";
 export { isTracked } from "./tape.ts";

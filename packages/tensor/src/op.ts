@@ -24,16 +24,33 @@ export interface Saves {
   readonly outputs: readonly number[];
 }
 
+/** What a gradient rule may know of the ops beside its own, so that what passes from one to the next is read and written once. */
+export interface Neighbours {
+  /** Gradient that has arrived from other ops for the input that the rule completes, of its shape and type; null where none has. */
+  readonly arrived: Tensor | null;
+  /** By which scaling (see `fp8Scaling`) the completed gradient is cast to fp8 by the rule that reads it next; null where none does,
+   *  or something else is to be added before. */
+  readonly castBy: Tensor | null;
+  /** Companions of the gradient of the first output; empty where it came without. */
+  readonly companions: readonly Tensor[];
+}
+
 /** Everything about an operation except how a device runs it. */
 export interface OpDefinition<X extends Inputs, Y extends Outputs, A> {
   readonly name: string;
   /** Shapes and types of the outputs. @throws ShapeError or DTypeError when the inputs do not fit */
   readonly infer: (x: X, attrs: A) => Each<Y, Spec>;
   /** Gradients of the inputs from those of the outputs (null: none arrived), or null where the op has no gradient.
-   *  `needs` tells which inputs a gradient is asked for: what is costly may return null for the others. */
+   *  `needs` tells which inputs a gradient is asked for: what is costly may return null for the others. Tensors beyond the inputs
+   *  are companions of the gradient that the rule completes: they go with it to the rule that reads it. */
   readonly vjp:
-    | ((g: Each<Y, Tensor | null>, x: X, y: Y, attrs: A, needs: Each<X, boolean>) => Each<X, Tensor | null>)
+    | ((g: Each<Y, Tensor | null>, x: X, y: Y, attrs: A, needs: Each<X, boolean>, beside: Neighbours) => readonly [...Each<X, Tensor | null>, ...Tensor[]])
     | null;
+  /** Index of the input whose gradient the rule completes: it returns the sum with what has arrived for it. */
+  readonly completes?: number;
+  /** By which scaling the rule casts the gradient of its first output, null where it does not: the rule before may cast it instead
+   *  and send the result as companions, see `Fp8Copies`. */
+  readonly castsGradient?: (x: X, attrs: A) => Tensor | null;
   /** The same result from simpler ops, or null for a primitive. */
   readonly decompose: ((x: X, attrs: A) => Y) | null;
   /** Defaults to all inputs and no outputs. */

@@ -8,6 +8,7 @@ export {
   type HostTensor,
   type Palette,
 } from "./host-tensor.ts";
+export { fp8Blocks, type Fp8Blocks } from "./fp8-blocks.ts";
 export { normal, randomSource } from "./random.ts";
 export { relativeError } from "./relative-error.ts";
 export { ordinals } from "./ulps.ts";
@@ -37,6 +38,6 @@ export {
   type Slack,
 } from "./conformance/case.ts";
 export { inverseRms } from "./conformance/fused.ts";
-export { gradientEps, inputGradientBound, OTHER_NEIGHBOUR, scaling as hostScaling } from "./conformance/fp8.ts";
+export { copyBounds, gradientEps, inputGradientBound, OTHER_NEIGHBOUR, scaling as hostScaling } from "./conformance/fp8.ts";
 export { expectWithin } from "./conformance/compare.ts";
 export { conformance, type ConformanceOptions, type Skip } from "./conformance/suite.ts";

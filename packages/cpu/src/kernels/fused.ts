@@ -23,10 +23,10 @@ const rmsNorm: KernelOf<typeof rmsNormOp> = ([y, inverseRms], [x, weight], { eps
   ));
 };
 
-const rmsNormGrad: KernelOf<typeof rmsNormGradOp> = ([dx, dWeight], [g, x, weight, inverseRms]) => {
+const rmsNormGrad: KernelOf<typeof rmsNormGradOp> = ([dx, dWeight], [g, x, weight, inverseRms, residual]) => {
   const cpu = cpuOf(dx);
   cpu.check("rmsNormGrad", cpu.library.rmsNormBackward(
-    cpu.queue, dx.handle, dWeight.handle, g.handle, x.handle, weight.handle, inverseRms.handle, 0,
+    cpu.queue, dx.handle, dWeight.handle, g.handle, x.handle, weight.handle, inverseRms.handle, residual?.handle ?? 0,
     inverseRms.size, weight.size, codeOf(x.dtype),
   ));
 };

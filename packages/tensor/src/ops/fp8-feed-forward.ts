@@ -7,6 +7,7 @@ import { add } from "./add.ts";
 import { cast } from "./cast.ts";
 import { concat } from "./concat.ts";
 import { zeros } from "./full.ts";
+import { castGradient, copiesOf, fp8CopySpecs, type Fp8Copies } from "./fp8-copies.ts";
 import { checkFp8Weights, type Fp8Matrix } from "./fp8-matrix.ts";
 import { checkNorm, fp8Norm } from "./fp8-norm-linears.ts";
 import { checkOneFloat, fp8InputGradient, fp8Product, fp8WeightGradient, rowsOf, split, type Fp8Attrs } from "./fp8-products.ts";
@@ -43,14 +44,18 @@ export const fp8FeedForwardOp: Op<
     const rows = x.shape.slice(0, -1);
     return [{ shape: x.shape, dtype: x.dtype }, { shape: rows, dtype: "f32" }, { shape: [...rows, 2 * F], dtype: x.dtype }];
   },
-  vjp: ([g], [x, norm, , , , scaling, , transposed, downScaling, , downTransposed], [, inverseRms, gateUp], attrs, needs) => {
+  vjp: ([g], [x, norm, , , , scaling, , transposed, downScaling, , downTransposed], [, inverseRms, gateUp], attrs, needs, beside) => {
     const none = [null, null, null, null, null, null] as const;
     if (g === null) return [null, null, null, null, null, ...none];
     const needed = needs.slice(2, 5);
-    const inputs = [g, x, norm, inverseRms, gateUp, scaling, transposed, downScaling, downTransposed] as const;
-    const [dx, dNorm, ...dWeights] = run(fp8FeedForwardGradOp, inputs, { ...attrs, needsWeights: needed.some(Boolean) });
-    const [dGate, dUp, dDown] = dWeights.map((one, i) => (needed[i] === true ? one : null)) as [Tensor, Tensor, Tensor];
-    return [dx, dNorm, dGate, dUp, dDown, ...none];
+    const { arrived, castBy, companions: [copy = null, copyTransposed = null] } = beside;
+    const residual = arrived === null ? g : add(g, arrived);
+    const inputs = [
+      g, x, norm, inverseRms, gateUp, scaling, transposed, downScaling, downTransposed, copy, copyTransposed, residual, castBy,
+    ] as const;
+    const [dx, dNorm, dGate, dUp, dDown, ...copies] = run(fp8FeedForwardGradOp, inputs, { ...attrs, needsWeights: needed.some(Boolean) });
+    const [ofGate, ofUp, ofDown] = [dGate, dUp, dDown].map((one, i) => (needed[i] === true ? one : null)) as [Tensor, Tensor, Tensor];
+    return [dx, dNorm, ofGate, ofUp, ofDown, ...none, ...(castBy === null ? [] : copies)];
   },
   decompose: ([x, norm, , , , scaling, rowwise, , downScaling, downRowwise], attrs) => {
     const { normed, inverseRms } = fp8Norm(x, norm, scaling, attrs);
@@ -61,40 +66,44 @@ export const fp8FeedForwardOp: Op<
     return [y, inverseRms, reshape(gateUp, [...x.shape.slice(0, -1), rowwise.shape[0]!])];
   },
   saves: { inputs: [0, 1, 5, 7, 8, 10], outputs: [1, 2] },
+  completes: 0,
+  castsGradient: ([, , , , , , , , downScaling], { calibrate }) => (calibrate ? null : downScaling),
 });
 
-/** Gradients of `fp8FeedForward`: of x in its dtype, of norm and weights in f32. Results of products are rounded to the dtype of x;
- *  what is cast to fp8 is not rounded before. */
+/** Gradients of `fp8FeedForward`: of x in its dtype, with another gradient of x added and cast by the scaling that reads it, of norm
+ *  and weights in f32. Results of products are rounded to the dtype of x; what is cast to fp8 within is not rounded before. */
 export const fp8FeedForwardGradOp: Op<
   readonly [
     g: Tensor, x: Tensor, norm: Tensor, inverseRms: Tensor, gateUp: Tensor,
     scaling: Tensor, transposed: Tensor, downScaling: Tensor, downTransposed: Tensor,
+    copy: Tensor | null, copyTransposed: Tensor | null, residual: Tensor, castBy: Tensor | null,
   ],
-  readonly [dx: Tensor, dNorm: Tensor, dGate: Tensor, dUp: Tensor, dDown: Tensor], GradAttrs
+  readonly [dx: Tensor, dNorm: Tensor, dGate: Tensor, dUp: Tensor, dDown: Tensor, ...copies: Fp8Copies], GradAttrs
 > = defineOp({
   name: "fp8FeedForwardGrad",
-  infer: ([, x, norm, , , , transposed], { needsWeights }) => {
+  infer: ([, x, norm, , , , transposed, , , , , , castBy], { needsWeights }) => {
     const [C, F] = [transposed.shape[0]!, transposed.shape[1]! / 2];
     const weights = [[F, C], [F, C], [C, F]].map(([O, I]) => ({ shape: [needsWeights ? O! : 0, I!], dtype: "f32" as const }));
-    return [{ shape: x.shape, dtype: x.dtype }, { shape: norm.shape, dtype: "f32" }, weights[0]!, weights[1]!, weights[2]!];
+    return [{ shape: x.shape, dtype: x.dtype }, { shape: norm.shape, dtype: "f32" }, weights[0]!, weights[1]!, weights[2]!, ...fp8CopySpecs(x, castBy)];
   },
   vjp: null,
-  decompose: ([g, x, norm, inverseRms, gateUp, scaling, transposed, downScaling, downTransposed], { eps, calibrate, needsWeights }) => {
+  decompose: (
+    [g, x, norm, inverseRms, gateUp, scaling, transposed, downScaling, downTransposed, copy, , residual, castBy], { eps, calibrate, needsWeights },
+  ) => {
     const [C, F] = [norm.size, transposed.shape[1]! / 2];
-    const upstream = fp8Cast(rowsOf(g), downScaling, "gradient", calibrate);
+    const upstream = castGradient(g, copy, downScaling, calibrate);
     const dH = cast(fp8InputGradient(upstream, { transposed: downTransposed, scaling: downScaling }), x.dtype);
     const [gate, up] = split(cast(rowsOf(gateUp), "f32"), 1, [F, F]) as [Tensor, Tensor];
     const dGateUp = concat(run(swigluGradOp, [cast(dH, "f32"), gate, up], null), 1);
     const gradient = fp8Cast(dGateUp, scaling, "gradient", calibrate);
     const dNormed = cast(reshape(fp8InputGradient(gradient, { transposed, scaling }), x.shape), x.dtype);
-    const wide = [dNormed, x, norm].map((one) => cast(one, "f32")) as [Tensor, Tensor, Tensor];
-    const [dBranch, dNorm] = run(rmsNormGradOp, [...wide, inverseRms], { eps });
-    const dx = cast(add(dBranch, cast(g, "f32")), x.dtype);
-    if (!needsWeights) return [dx, dNorm, zeros(x.device, [0, C]), zeros(x.device, [0, C]), zeros(x.device, [0, F])];
+    const [dx, dNorm] = run(rmsNormGradOp, [dNormed, x, norm, inverseRms, residual], { eps });
+    const copies = copiesOf(dx, castBy);
+    if (!needsWeights) return [dx, dNorm, zeros(x.device, [0, C]), zeros(x.device, [0, C]), zeros(x.device, [0, F]), ...copies];
     const { normed } = fp8Norm(x, norm, scaling, { eps, calibrate });
     const [dGate, dUp] = split(fp8WeightGradient(gradient, normed), 0, [F, F]) as [Tensor, Tensor];
     const h = fp8Cast(gated(gateUp), downScaling, "input", calibrate);
-    return [dx, dNorm, dGate, dUp, fp8WeightGradient(upstream, h)];
+    return [dx, dNorm, dGate, dUp, fp8WeightGradient(upstream, h), ...copies];
   },
 });
 

@@ -83,12 +83,12 @@ test("gradients of weights are computed only where they are asked for, and a res
   const [x, norm, query, key, gate, up, down] = [draw(4, 3), draw(3), draw(2, 3), draw(5, 3), draw(6, 3), draw(6, 3), draw(3, 6)];
   const matrix = matrixOf([query, key]);
   const [gateUp, last] = [matrixOf([gate, up]), matrixOf([down])];
-  const norms = t.run(t.fp8NormLinearsGradOp, [x, norm, draw(4), matrix.scaling, matrix.transposed, draw(4, 2), draw(4, 5)], { eps: 1e-5, calibrate: false, needsWeights: false });
-  expect(norms.map(({ shape }) => shape)).toEqual([[4, 3], [3], [0, 3], [0, 3]]);
+  const norms = t.run(t.fp8NormLinearsGradOp, [x, norm, draw(4), matrix.scaling, matrix.transposed, null, null, draw(4, 2), draw(4, 5)], { eps: 1e-5, calibrate: false, needsWeights: false });
+  expect(norms.map(({ shape }) => shape)).toEqual([[4, 3], [3], [0, 3], [3, 0], [0, 3], [0, 3]]);
   const whole = t.run(t.fp8FeedForwardGradOp, [
-    draw(4, 3), x, norm, draw(4), draw(4, 12), gateUp.scaling, gateUp.transposed, last.scaling, last.transposed,
+    draw(4, 3), x, norm, draw(4), draw(4, 12), gateUp.scaling, gateUp.transposed, last.scaling, last.transposed, null, null, draw(4, 3), null,
   ], { eps: 1e-5, calibrate: false, needsWeights: false });
-  expect(whole.map(({ shape }) => shape)).toEqual([[4, 3], [3], [0, 3], [0, 3], [0, 6]]);
+  expect(whole.map(({ shape }) => shape)).toEqual([[4, 3], [3], [0, 3], [0, 3], [0, 6], [0, 3], [3, 0]]);
   const [, gradients] = t.valueAndGrad((p: { key: t.Tensor }) => t.sum(t.fp8NormLinears(x, norm, [query, p.key], matrix)[0]!))({ key });
   expect([...(await gradients.key.read())]).toEqual(new Array(15).fill(0));
 });

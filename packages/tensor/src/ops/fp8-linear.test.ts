@@ -99,7 +99,7 @@ test("only the gradients that are asked for are computed", async () => {
   const [x, w, g] = [t.ones(device, [2, 3]), t.ones(device, [4, 3]), t.ones(device, [2, 4])];
   const matrix = written(w);
   const attrs = { calibrate: true, needsInput: false, needsWeight: true };
-  const [dx, dWeight] = t.run(t.fp8LinearGradOp, [g, x, matrix.scaling, matrix.transposed], attrs);
+  const [dx, dWeight] = t.run(t.fp8LinearGradOp, [g, x, matrix.scaling, matrix.transposed, null, null], attrs);
   expect([dx.shape, dWeight.shape]).toEqual([[0, 3], [4, 3]]);
   expect(relativeError(await dWeight.read(), new Array(12).fill(2))).toBeLessThan(1e-6);
   const [value] = t.valueAndGrad((p: { w: t.Tensor }) => t.sum(t.fp8Linear(x, p.w, matrix, { calibrate: true })))({ w });

@@ -5,6 +5,7 @@ import type { Tensor } from "../tensor.ts";
 import { add } from "./add.ts";
 import { cast } from "./cast.ts";
 import { zeros } from "./full.ts";
+import { castGradient } from "./fp8-copies.ts";
 import { checkFp8Weights, type Fp8Matrix } from "./fp8-matrix.ts";
 import { checkOneFloat, emptyLike, fp8InputGradient, fp8Product, fp8WeightGradient, rowsOf, type Fp8Attrs } from "./fp8-products.ts";
 import { fp8Cast } from "./fp8-scaling.ts";
@@ -33,9 +34,9 @@ export const fp8LinearOp: Op<LinearInputs, readonly [Tensor], Fp8Attrs> = define
     checkFp8Weights("fp8Linear", { scaling, rowwise, transposed }, [weight]);
     return [{ shape, dtype: x.dtype }];
   },
-  vjp: ([g], [x, , residual, scaling, , transposed], _, { calibrate }, [needsInput, needsWeight]) => {
+  vjp: ([g], [x, , residual, scaling, , transposed], _, { calibrate }, [needsInput, needsWeight], { companions: [copy = null, copyTransposed = null] }) => {
     if (g === null) return [null, null, null, null, null, null];
-    const [dx, dWeight] = run(fp8LinearGradOp, [g, x, scaling, transposed], { calibrate, needsInput, needsWeight });
+    const [dx, dWeight] = run(fp8LinearGradOp, [g, x, scaling, transposed, copy, copyTransposed], { calibrate, needsInput, needsWeight });
     return [needsInput ? dx : null, needsWeight ? dWeight : null, residual && g, null, null, null];
   },
   decompose: ([x, , residual, scaling, rowwise], { calibrate }) => {
@@ -44,11 +45,14 @@ export const fp8LinearOp: Op<LinearInputs, readonly [Tensor], Fp8Attrs> = define
     return [cast(residual === null ? y : add(y, cast(residual, "f32")), x.dtype)];
   },
   saves: { inputs: [0, 3, 5], outputs: [] },
+  castsGradient: ([, , , scaling], { calibrate }) => (calibrate ? null : scaling),
 });
 
-/** Gradients of `fp8Linear`: of x in its dtype, of the weight in f32; the gradient that comes in is cast to e5m2. */
+/** Gradients of `fp8Linear`: of x in its dtype, of the weight in f32; the gradient that comes in is cast to e5m2, where it came
+ *  without copies. */
 export const fp8LinearGradOp: Op<
-  readonly [g: Tensor, x: Tensor, scaling: Tensor, transposed: Tensor], readonly [dx: Tensor, dWeight: Tensor], GradAttrs
+  readonly [g: Tensor, x: Tensor, scaling: Tensor, transposed: Tensor, copy: Tensor | null, copyTransposed: Tensor | null],
+  readonly [dx: Tensor, dWeight: Tensor], GradAttrs
 > = defineOp({
   name: "fp8LinearGrad",
   infer: ([, x, , { shape: [C, O] }], { needsInput, needsWeight }) => [
@@ -56,8 +60,8 @@ export const fp8LinearGradOp: Op<
     { shape: [needsWeight ? O! : 0, C!], dtype: "f32" },
   ],
   vjp: null,
-  decompose: ([g, x, scaling, transposed], { calibrate, needsInput, needsWeight }) => {
-    const gradient = fp8Cast(rowsOf(g), scaling, "gradient", calibrate);
+  decompose: ([g, x, scaling, transposed, copy], { calibrate, needsInput, needsWeight }) => {
+    const gradient = castGradient(g, copy, scaling, calibrate);
     const ofInput = (): Tensor => cast(reshape(fp8InputGradient(gradient, { transposed, scaling }), x.shape), x.dtype);
     const ofWeight = (): Tensor => fp8WeightGradient(gradient, fp8Cast(rowsOf(x), scaling, "input", calibrate));
     return [

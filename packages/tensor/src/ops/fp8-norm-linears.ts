@@ -5,6 +5,7 @@ import { formatShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { cast } from "./cast.ts";
 import { zeros } from "./full.ts";
+import { copiesOf, fp8CopySpecs } from "./fp8-copies.ts";
 import { checkFp8Weights, type Fp8Matrix } from "./fp8-matrix.ts";
 import {
   checkOneFloat, fp8InputGradient, fp8Product, fp8WeightGradient, rowsOf, sideBySide, split, type Fp8Attrs,
@@ -33,13 +34,16 @@ export const fp8NormLinearsOp: Op<
     const rows = x.shape.slice(0, -1);
     return [{ shape: rows, dtype: "f32" }, ...weights.map(({ shape: [O] }) => ({ shape: [...rows, O!], dtype: x.dtype }))];
   },
-  vjp: ([, ...g], [x, norm, scaling, , transposed, ...weights], [inverseRms], { eps, calibrate }, [, , , , , ...needsWeights]) => {
+  vjp: ([, ...g], [x, norm, scaling, , transposed, ...weights], [inverseRms], { eps, calibrate }, [, , , , , ...needsWeights], { arrived, castBy }) => {
     const none = [null, null, null] as const;
     if (g.every((one) => one === null)) return [null, null, ...none, ...weights.map(() => null)];
-    const arrived = g.map((one, i) => one ?? zeros(x.device, [...x.shape.slice(0, -1), weights[i]!.shape[0]!], x.dtype));
+    const all = g.map((one, i) => one ?? zeros(x.device, [...x.shape.slice(0, -1), weights[i]!.shape[0]!], x.dtype));
     const attrs = { eps, calibrate, needsWeights: needsWeights.some(Boolean) };
-    const [dx, dNorm, ...dWeights] = run(fp8NormLinearsGradOp, [x, norm, inverseRms, scaling, transposed, ...arrived], attrs);
-    return [dx, dNorm, ...none, ...dWeights.map((one, i) => (needsWeights[i] === true ? one : null))];
+    const [dx, dNorm, copy, copyTransposed, ...dWeights] = run(
+      fp8NormLinearsGradOp, [x, norm, inverseRms, scaling, transposed, arrived, castBy, ...all], attrs,
+    );
+    const wanted = dWeights.map((one, i) => (needsWeights[i] === true ? one : null));
+    return [dx, dNorm, ...none, ...wanted, ...(castBy === null ? [] : [copy, copyTransposed])];
   },
   decompose: ([x, norm, scaling, rowwise, , ...weights], { eps, calibrate }) => {
     const { normed, inverseRms } = fp8Norm(x, norm, scaling, { eps, calibrate });
@@ -47,27 +51,32 @@ export const fp8NormLinearsOp: Op<
     return [inverseRms, ...products.map((y) => cast(reshape(y, [...x.shape.slice(0, -1), y.shape[1]!]), x.dtype))];
   },
   saves: { inputs: [0, 1, 2, 4], outputs: [0] },
+  completes: 0,
 });
 
-/** Gradients of `fp8NormLinears`: of x in its dtype, of norm and weights in f32. Those that come in are cast to e5m2 with one
- *  factor; the gradient of the norm's result is rounded to the dtype of x. */
+/** Gradients of `fp8NormLinears`: of x in its dtype, with another gradient of x added and cast by the scaling that reads it, of norm
+ *  and weights in f32. Those that come in are cast to e5m2 with one factor; the gradient of the norm's result is rounded to the
+ *  dtype of x. */
 export const fp8NormLinearsGradOp: Op<
-  readonly [x: Tensor, norm: Tensor, inverseRms: Tensor, scaling: Tensor, transposed: Tensor, ...g: Tensor[]],
-  readonly [dx: Tensor, dNorm: Tensor, ...dWeights: Tensor[]], GradAttrs
+  readonly [
+    x: Tensor, norm: Tensor, inverseRms: Tensor, scaling: Tensor, transposed: Tensor, residual: Tensor | null, castBy: Tensor | null, ...g: Tensor[],
+  ],
+  readonly [dx: Tensor, dNorm: Tensor, copy: Tensor, copyTransposed: Tensor, ...dWeights: Tensor[]], GradAttrs
 > = defineOp({
   name: "fp8NormLinearsGrad",
-  infer: ([x, norm, , , , ...g], { needsWeights }) => [
-    { shape: x.shape, dtype: x.dtype }, { shape: norm.shape, dtype: "f32" },
+  infer: ([x, norm, , , , , castBy, ...g], { needsWeights }) => [
+    { shape: x.shape, dtype: x.dtype }, { shape: norm.shape, dtype: "f32" }, ...fp8CopySpecs(x, castBy),
     ...g.map(({ shape }) => ({ shape: [needsWeights ? shape.at(-1)! : 0, norm.size], dtype: "f32" as const })),
   ],
   vjp: null,
-  decompose: ([x, norm, inverseRms, scaling, transposed, ...g], { eps, calibrate, needsWeights }) => {
+  decompose: ([x, norm, inverseRms, scaling, transposed, residual, castBy, ...g], { eps, calibrate, needsWeights }) => {
     const gradient = fp8Cast(sideBySide(g), scaling, "gradient", calibrate);
     const dNormed = cast(reshape(fp8InputGradient(gradient, { transposed, scaling }), x.shape), x.dtype);
-    const [dx, dNorm] = run(rmsNormGradOp, [dNormed, x, norm, inverseRms], { eps });
-    if (!needsWeights) return [dx, dNorm, ...g.map(() => zeros(x.device, [0, norm.size]))];
+    const [dx, dNorm] = run(rmsNormGradOp, [dNormed, x, norm, inverseRms, residual], { eps });
+    const copies = copiesOf(dx, castBy);
+    if (!needsWeights) return [dx, dNorm, ...copies, ...g.map(() => zeros(x.device, [0, norm.size]))];
     const { normed } = fp8Norm(x, norm, scaling, { eps, calibrate });
-    return [dx, dNorm, ...split(fp8WeightGradient(gradient, normed), 0, g.map(({ shape }) => shape.at(-1)!))];
+    return [dx, dNorm, ...copies, ...split(fp8WeightGradient(gradient, normed), 0, g.map(({ shape }) => shape.at(-1)!))];
   },
 });
 

@@ -35,6 +35,7 @@ export { concat, concatOp } from "./concat.ts";
 export { broadcastTo, broadcastToOp } from "./broadcast-to.ts";
 export { matmul, matmulOp, type MatmulAttrs } from "./matmul.ts";
 export { linear, linearOp } from "./linear.ts";
+export { fp8CopySpecs, fp8Padded, type Fp8Copies } from "./fp8-copies.ts";
 export { fp8FeedForward, fp8FeedForwardGradOp, fp8FeedForwardOp, type FeedForwardWeights } from "./fp8-feed-forward.ts";
 export { fp8Linear, fp8LinearGradOp, fp8LinearOp } from "./fp8-linear.ts";
 export { checkFp8Matrix, fp8Matrix, writeFp8, writeFp8Op, writeFp8Rows, type Fp8Matrix, type Fp8Place, type WriteFp8Attrs } from "./fp8-matrix.ts";

@@ -31,8 +31,8 @@ export const rmsNormOp: Op<NormInputs, NormOutputs, RmsNormAttrs> = defineOp({
     if (!isFloat(x.dtype) || weight.dtype !== x.dtype) throw new DTypeError(`rmsNorm: expected one float dtype, got ${x.dtype} and ${weight.dtype}`);
     return [{ shape: x.shape, dtype: x.dtype }, { shape: x.shape.slice(0, -1), dtype: "f32" }];
   },
-  vjp: ([g], [x, weight], [, inverseRms], attrs) => (
-    g === null ? [null, null] : run(rmsNormGradOp, [g, x, weight, inverseRms], attrs)
+  vjp: ([g], [x, weight], [, inverseRms], attrs, _, { arrived }) => (
+    g === null ? [null, null] : run(rmsNormGradOp, [g, x, weight, inverseRms, arrived], attrs)
   ),
   decompose: ([x, weight], { eps }) => {
     const wide = cast(x, "f32");
@@ -41,19 +41,21 @@ export const rmsNormOp: Op<NormInputs, NormOutputs, RmsNormAttrs> = defineOp({
     return [cast(y, x.dtype), reshape(inverseRms, x.shape.slice(0, -1))];
   },
   saves: { inputs: [0, 1], outputs: [1] },
+  completes: 0,
 });
 
-/** Gradients of `rmsNorm`: of x in its dtype, of the weight in f32. */
+/** Gradients of `rmsNorm`: of x in its dtype, with another gradient of x added in f32, and of the weight in f32. */
 export const rmsNormGradOp: Op<
-  readonly [g: Tensor, x: Tensor, weight: Tensor, inverseRms: Tensor], readonly [dx: Tensor, dWeight: Tensor], RmsNormAttrs
+  readonly [g: Tensor, x: Tensor, weight: Tensor, inverseRms: Tensor, residual: Tensor | null], readonly [dx: Tensor, dWeight: Tensor], RmsNormAttrs
 > = defineOp({
   name: "rmsNormGrad",
   infer: ([, x, weight]) => [{ shape: x.shape, dtype: x.dtype }, { shape: weight.shape, dtype: "f32" }],
   vjp: null,
-  decompose: ([g, x, weight], attrs) => {
-    const parts = pullback((u, w) => [rmsNormOp.decompose!([u!, w!], attrs)[0]] as const, [x, cast(weight, "f32")]);
-    const [dx, dWeight] = parts.pull([g]) as [Tensor, Tensor];
-    return [dx, dWeight];
+  decompose: ([g, x, weight, , residual], attrs) => {
+    const wide = [x, weight].map((one) => cast(one, "f32"));
+    const parts = pullback((u, w) => [rmsNormOp.decompose!([u!, w!], attrs)[0]] as const, wide);
+    const [dx, dWeight] = parts.pull([cast(g, "f32")]) as [Tensor, Tensor];
+    return [cast(residual === null ? dx : add(dx, cast(residual, "f32")), x.dtype), dWeight];
   },
 });
 

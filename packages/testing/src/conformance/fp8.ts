@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { axisSizes, seeds, shapes } from "../arbitraries.ts";
 import { hostTensor, rounded, type HostTensor } from "../host-tensor.ts";
 import { randomSource } from "../random.ts";
-import { conformanceCase, type ConformanceCase } from "./case.ts";
+import { conformanceCase, type ConformanceCase, type Slack } from "./case.ts";
 import { computed } from "./elementwise.ts";
 import { inverseRms } from "./fused.ts";
 
@@ -45,16 +45,29 @@ const fp8Linear = conformanceCase(t.fp8LinearOp, {
   bound: ({ x: [, weight] }) => ({ sum: weight.shape[1]! + 4 }),
 });
 
+/** Copies of a gradient, as the op before would have made them. */
+function copies(rows: number, C: number, seed: number): readonly [rowwise: HostTensor, transposed: HostTensor] {
+  const rowwise = hostTensor("f8e5m2", [rows, C], seed);
+  const padded = t.fp8Padded(rows);
+  const values = Array.from({ length: C * padded }, (_, i) => (i % padded < rows ? rowwise.values[(i % padded) * C + Math.floor(i / padded)]! : 0));
+  return [rowwise, { shape: [C, padded], dtype: "f8e5m2", values }];
+}
+
+/** Bounds of the copies that are made of a gradient, from that of the gradient; the factors of `scaling` are 16 at most. */
+export function copyBounds({ absolute }: { readonly absolute: number }): readonly Slack[] {
+  return [0, 1].map(() => ({ absolute: 16 * absolute, relative: OTHER_NEIGHBOUR }));
+}
+
 const fp8LinearGrad = conformanceCase(t.fp8LinearGradOp, {
   dtypes: computed,
   sample: (dtype) =>
-    fc.tuple(rows, width, width, fc.boolean(), fc.boolean(), seeds).map(([shape, C, O, needsInput, needsWeight, seed]) => ({
+    fc.tuple(rows, width, width, fc.boolean(), fc.boolean(), fc.boolean(), seeds).map(([shape, C, O, needsInput, needsWeight, isCast, seed]) => ({
       x: [
         hostTensor(dtype, [...shape, O], seed),
         hostTensor(dtype, [...shape, C], seed + 1),
-        scaling(seed + 3), cast(C, O, seed + 4),
+        scaling(seed + 3), cast(C, O, seed + 4), ...(isCast ? copies(t.sizeOf(shape), O, seed + 5) : [null, null] as const),
       ],
-      fixed: [3],
+      fixed: [3, 4, 5],
       attrs: { calibrate: false, needsInput, needsWeight },
     })),
   bound: ({ x: [g] }) => [{ sum: g.shape.at(-1)! + 4 }, { sum: t.sizeOf(g.shape.slice(0, -1)) + 4 }],
@@ -93,21 +106,23 @@ export function inputGradientBound({ shape: [C] }: HostTensor, outputs: number):
 const fp8NormLinearsGrad = conformanceCase(t.fp8NormLinearsGradOp, {
   dtypes: computed,
   sample: (dtype) =>
-    fc.tuple(rows, width, widths, fc.boolean(), seeds).map(([shape, C, outputs, needsWeights, seed]) => {
+    fc.tuple(rows, width, widths, fc.boolean(), fc.boolean(), fc.boolean(), seeds).map(([shape, C, outputs, needsWeights, residual, isCast, seed]) => {
       const x = hostTensor(dtype, [...shape, C], seed);
       return {
         x: [
           x, hostTensor(dtype, [C], seed + 1), inverseRms(x, gradientEps), scaling(seed + 2), cast(C, outputs.reduce((sum, O) => sum + O, 0), seed + 3),
+          residual ? hostTensor(dtype, x.shape, seed + 8) : null, isCast ? scaling(seed + 9) : null,
           ...outputs.map((O, i) => hostTensor(dtype, [...shape, O], seed + 4 + i)),
         ],
         fixed: [4],
         attrs: { eps: gradientEps, calibrate: false, needsWeights },
       };
     }),
-  bound: ({ x: [x, norm, , , transposed, ...g] }) => [
-    inputGradientBound(norm, transposed.shape[1]!), inputGradientBound({ ...norm, shape: [x.values.length] }, transposed.shape[1]!),
-    ...g.map(() => ({ sum: OTHER_NEIGHBOUR })),
-  ],
+  bound: ({ x: [x, norm, , , transposed, , , ...g] }) => {
+    const ofInput = inputGradientBound(norm, transposed.shape[1]!);
+    const ofNorm = inputGradientBound({ ...norm, shape: [x.values.length] }, transposed.shape[1]!);
+    return [ofInput, ofNorm, ...copyBounds(ofInput), ...g.map(() => ({ sum: OTHER_NEIGHBOUR }))];
+  },
 });
 
 const fp8FeedForward = conformanceCase(t.fp8FeedForwardOp, {
@@ -128,14 +143,15 @@ const fp8FeedForward = conformanceCase(t.fp8FeedForwardOp, {
 const fp8FeedForwardGrad = conformanceCase(t.fp8FeedForwardGradOp, {
   dtypes: computed,
   sample: (dtype) =>
-    fc.tuple(rows, width, width, fc.boolean(), seeds).map(([shape, C, F, needsWeights, seed]) => {
+    fc.tuple(rows, width, width, fc.boolean(), fc.boolean(), fc.boolean(), seeds).map(([shape, C, F, needsWeights, isCast, castsNext, seed]) => {
       const x = hostTensor(dtype, [...shape, C], seed);
       return {
         x: [
           hostTensor(dtype, [...shape, C], seed + 1), x, hostTensor(dtype, [C], seed + 2), inverseRms(x, gradientEps), hostTensor(dtype, [...shape, 2 * F], seed + 3),
           scaling(seed + 4), cast(C, 2 * F, seed + 5), scaling(seed + 6), cast(F, C, seed + 7),
+          ...(isCast ? copies(t.sizeOf(shape), C, seed + 8) : [null, null] as const), hostTensor(dtype, x.shape, seed + 9), castsNext ? scaling(seed + 10) : null,
         ],
-        fixed: [6, 8],
+        fixed: [6, 8, 9, 10],
         attrs: { eps: gradientEps, calibrate: false, needsWeights },
       };
     }),
@@ -143,7 +159,8 @@ const fp8FeedForwardGrad = conformanceCase(t.fp8FeedForwardGradOp, {
     const F = gateUp.shape.at(-1)!;
     const weight = { sum: OTHER_NEIGHBOUR };
     const ofNorm = inputGradientBound({ ...norm, shape: [x.values.length] }, F * norm.shape[0]!);
-    return [inputGradientBound(norm, F * norm.shape[0]!), ofNorm, weight, weight, weight];
+    const ofInput = inputGradientBound(norm, F * norm.shape[0]!);
+    return [ofInput, ofNorm, weight, weight, weight, ...copyBounds(ofInput)];
   },
 });
 

@@ -39,7 +39,7 @@ const linear = conformanceCase(t.linearOp, {
 });
 
 /** Bounds of the gradients of rmsNorm from the sizes of its normalised values, at most √C each. */
-function normGradientBounds(x: HostTensor, weight: HostTensor, inverse: number, g: number): readonly Bound[] {
+function normGradientBounds(x: HostTensor, weight: HostTensor, inverse: number, g: number): readonly [{ readonly absolute: number }, { readonly absolute: number }] {
   const C = x.shape.at(-1)!;
   const count = x.values.length / C;
   return [
@@ -75,14 +75,20 @@ const rmsNorm = conformanceCase(t.rmsNormOp, {
 const rmsNormGrad = conformanceCase(t.rmsNormGradOp, {
   dtypes: computed,
   sample: (dtype) =>
-    fc.tuple(rows, width, epsilon, seeds).map(([shape, C, eps, seed]) => {
+    fc.tuple(rows, width, epsilon, fc.boolean(), seeds).map(([shape, C, eps, residual, seed]) => {
       const x = hostTensor(dtype, [...shape, C], seed);
       return {
-        x: [hostTensor(dtype, x.shape, seed + 1), x, hostTensor(dtype, [C], seed + 2), inverseRms(x, eps)],
+        x: [
+          hostTensor(dtype, x.shape, seed + 1), x, hostTensor(dtype, [C], seed + 2), inverseRms(x, eps),
+          residual ? hostTensor(dtype, x.shape, seed + 3) : null,
+        ],
         attrs: { eps },
       };
     }),
-  bound: ({ x: [g, x, weight, inverse] }) => normGradientBounds(x, weight, most(inverse), most(g)),
+  bound: ({ x: [g, x, weight, inverse, residual] }) => {
+    const [ofX, ofWeight] = normGradientBounds(x, weight, most(inverse), most(g));
+    return [{ absolute: ofX.absolute + (residual === null ? 0 : most(residual)) }, ofWeight];
+  },
 });
 
 /** Gates from the flat to the saturated parts of the sigmoid. */
