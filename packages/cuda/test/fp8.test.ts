@@ -1,9 +1,9 @@
 import { fp8QueryKeyValueGradOp, fp8QueryKeyValueOp, ropeTable } from "@danu/attention";
 import {
-  disposeTree, fp8FeedForwardGradOp, fp8FeedForwardOp, fp8LinearGradOp, fp8LinearOp, fp8Matrix, fp8NormLinearsGradOp, fp8NormLinearsOp, fp8Update, keep,
-  referenceDevice, run, scope, writeFp8, type Device, type Fp8Matrix, type Tensor, type Values,
+  decode, disposeTree, encode, fp8Columns, fp8FeedForwardGradOp, fp8FeedForwardOp, fp8LinearGradOp, fp8LinearOp, fp8Matrix, fp8NormLinearsGradOp,
+  fp8NormLinearsOp, fp8Padded, fp8Rows, fp8Scaling, fp8Types, fp8Update, keep, referenceDevice, reshape, run, scope, writeFp8, type Device, type Fp8Matrix, type Tensor, type Values,
 } from "@danu/tensor";
-import { hostIntegers, hostTensor, relativeError, upload } from "@danu/testing";
+import { fp8Blocks, hostIntegers, hostTensor, relativeError, upload, type Fp8Blocks } from "@danu/testing";
 import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 
@@ -34,6 +34,8 @@ interface Pass {
   readonly activations: readonly Tensor[];
   /** In f32. */
   readonly weights: readonly Tensor[];
+  /** The gradient of the input in fp8, in rows and transposed. */
+  readonly copies: readonly Tensor[];
 }
 
 interface Step {
@@ -41,6 +43,9 @@ interface Step {
   readonly weights: readonly Values[];
   /** Factors, magnitudes and history of all matrices after the step. */
   readonly scalings: readonly Values[];
+  readonly copies: readonly Values[];
+  /** By what the copies were scaled. */
+  readonly copyScale: number;
   readonly bytes: readonly Uint8Array[];
 }
 
@@ -55,21 +60,28 @@ function weightsOf({ kind, C, outputs }: Layer, draw: Draw): Tensor[][] {
   return [[draw(1, F, C), draw(2, F, C)], [draw(3, C, F)]];
 }
 
-function passOf({ kind, rows, C, outputs, headDim = 0, residual, needsWeights, seed }: Layer, draw: Draw, weights: Tensor[][], matrices: readonly Fp8Matrix[], step: number): Pass {
+/** @param next scaling by which the gradient of the input is cast for the op before, as if it were of fp8 as well */
+function passOf(
+  { kind, rows, C, outputs, headDim = 0, residual, needsWeights, seed }: Layer, draw: Draw, weights: Tensor[][], matrices: readonly Fp8Matrix[],
+  next: Tensor, step: number,
+): Pass {
   const own: Draw = (seed, ...shape) => draw(100 * step + seed, ...shape);
   const [x, norm, calibrate] = [own(20, ...rows, C), own(21, C), step === 0];
   const { scaling, rowwise, transposed } = matrices[0]!;
+  const [added, castBy] = [residual ? own(30, ...rows, C) : null, calibrate ? null : next];
   if (kind === "linear") {
     const F = outputs[0]!;
     const [y] = run(fp8LinearOp, [x, weights[0]![0]!, residual ? own(22, ...rows, F) : null, scaling, rowwise, transposed], { calibrate });
-    const [dx, dWeight] = run(fp8LinearGradOp, [own(23, ...rows, F), x, scaling, transposed], { calibrate, needsInput: true, needsWeight: needsWeights });
-    return { activations: [y, dx], weights: [dWeight] };
+    const [dx, dWeight] = run(fp8LinearGradOp, [own(23, ...rows, F), x, scaling, transposed, null, null], { calibrate, needsInput: true, needsWeight: needsWeights });
+    return { activations: [y, dx], weights: [dWeight], copies: [] };
   }
   if (kind === "normLinears") {
     const [inverseRms, ...y] = run(fp8NormLinearsOp, [x, norm, scaling, rowwise, transposed, ...weights[0]!], { eps, calibrate });
     const g = outputs.map((O, i) => own(23 + i, ...rows, O));
-    const [dx, dNorm, ...dWeights] = run(fp8NormLinearsGradOp, [x, norm, inverseRms, scaling, transposed, ...g], { eps, calibrate, needsWeights });
-    return { activations: [...y, dx], weights: [inverseRms, dNorm, ...dWeights] };
+    const [dx, dNorm, copy, copyTransposed, ...dWeights] = run(
+      fp8NormLinearsGradOp, [x, norm, inverseRms, scaling, transposed, added, castBy, ...g], { eps, calibrate, needsWeights },
+    );
+    return { activations: [...y, dx], weights: [inverseRms, dNorm, ...dWeights], copies: [copy, copyTransposed] };
   }
   if (kind === "queryKeyValue") {
     const table = ropeTable(x.device, { positions: 60, headDim, theta: 10_000 });
@@ -77,18 +89,20 @@ function passOf({ kind, rows, C, outputs, headDim = 0, residual, needsWeights, s
     const [query, key, value] = weights[0] as [Tensor, Tensor, Tensor];
     const [inverseRms, ...y] = run(fp8QueryKeyValueOp, [x, norm, scaling, rowwise, transposed, table, positions, query, key, value], { eps, calibrate });
     const [gQ, gK, gV] = y.map(({ shape }, i) => own(23 + i, ...shape)) as [Tensor, Tensor, Tensor];
-    const inputs = [x, norm, inverseRms, scaling, transposed, table, positions, gQ, gK, gV] as const;
-    const [dx, dNorm, ...dWeights] = run(fp8QueryKeyValueGradOp, inputs, { eps, calibrate, needsWeights });
-    return { activations: [...y, dx], weights: [inverseRms, dNorm, ...dWeights] };
+    const inputs = [x, norm, inverseRms, scaling, transposed, table, positions, gQ, gK, gV, added, castBy] as const;
+    const [dx, dNorm, dQuery, dKey, dValue, ...copies] = run(fp8QueryKeyValueGradOp, inputs, { eps, calibrate, needsWeights });
+    return { activations: [...y, dx], weights: [inverseRms, dNorm, dQuery, dKey, dValue], copies };
   }
   const down = matrices[1]!;
   const [[gate, up], [last]] = weights as [[Tensor, Tensor], [Tensor]];
   const inputs = [x, norm, gate, up, last, scaling, rowwise, transposed, down.scaling, down.rowwise, down.transposed] as const;
   const [y, inverseRms, gateUp] = run(fp8FeedForwardOp, inputs, { eps, calibrate });
-  const [dx, dNorm, ...dWeights] = run(
-    fp8FeedForwardGradOp, [own(23, ...rows, C), x, norm, inverseRms, gateUp, scaling, transposed, down.scaling, down.transposed], { eps, calibrate, needsWeights },
+  const g = own(23, ...rows, C);
+  const [dx, dNorm, dGate, dUp, dDown, ...copies] = run(
+    fp8FeedForwardGradOp, [g, x, norm, inverseRms, gateUp, scaling, transposed, down.scaling, down.transposed, null, null, added ?? g, castBy],
+    { eps, calibrate, needsWeights },
   );
-  return { activations: [y, gateUp, dx], weights: [inverseRms, dNorm, ...dWeights] };
+  return { activations: [y, gateUp, dx], weights: [inverseRms, dNorm, dGate, dUp, dDown], copies };
 }
 
 /** Steps of a layer there and back, each with other numbers: the first scales by itself, the others by what came before. */
@@ -100,21 +114,27 @@ async function stepsOf(device: Device, layer: Layer, count: number): Promise<Ste
     writeFp8(matrix, own, { calibrate: true });
     return matrix;
   });
+  const next = fp8Scaling(device);
   const steps: Step[] = [];
   for (let i = 0; i < count; i++) {
-    const { activations, weights: f32 } = scope(() => keep(passOf(layer, draw, weights, matrices, i)));
+    const copyScale = (await next.read())[fp8Rows.indexOf("gradient") * fp8Columns.count]!;
+    const { activations, weights: f32, copies } = scope(() => keep(passOf(layer, draw, weights, matrices, next, i)));
+    fp8Update(next);
     matrices.forEach((matrix, j) => {
       fp8Update(matrix.scaling);
       writeFp8(matrix, weights[j]!);
     });
     const bytes: Uint8Array[] = [];
-    for (const tensor of [...activations, ...f32, ...matrices.map(({ scaling }) => scaling)]) bytes.push(await tensor.bytes());
-    const values = bytes.map((own, j) => device.decode(j < activations.length ? "bf16" : "f32", own));
+    for (const tensor of [...activations, ...f32, ...matrices.map(({ scaling }) => scaling), next, ...copies]) bytes.push(await tensor.bytes());
     const [first, second] = [activations.length, activations.length + f32.length];
-    steps.push({ activations: values.slice(0, first), weights: values.slice(first, second), scalings: values.slice(second), bytes });
-    disposeTree([activations, f32]);
+    const third = second + matrices.length + 1;
+    const values = bytes.map((own, j) => device.decode(j < first ? "bf16" : j < third ? "f32" : "f8e5m2", own));
+    steps.push({
+      activations: values.slice(0, first), weights: values.slice(first, second), scalings: values.slice(second, third), copies: values.slice(third), copyScale, bytes,
+    });
+    disposeTree([activations, f32, copies]);
   }
-  disposeTree([weights, matrices]);
+  disposeTree([weights, matrices, next]);
   return steps;
 }
 
@@ -139,11 +159,24 @@ function apart(x: Values, y: Values): number {
   return squares === 0 ? 0 : 1 - (2 * product) / squares;
 }
 
+/** Asserts that the copies of a step are its gradient of the input, the last of its activations, cast. */
+function expectCast({ activations, copies: [rowwise, transposed], copyScale }: Step, C: number): void {
+  if (rowwise === undefined || transposed === undefined || rowwise.length === 0) return;
+  const { limit, dtype } = fp8Types.gradient;
+  const scaled = Array.from(activations.at(-1)!, (value) => Math.min(Math.max(Math.fround(value * copyScale), -limit), limit));
+  expect(rowwise).toEqual(decode(dtype, encode(dtype, scaled)));
+  const padded = transposed.length / C;
+  expect(padded).toBe(fp8Padded(rowwise.length / C));
+  expect(Array.from(transposed)).toEqual(Array.from(transposed, (_, i) => rowwise[(i % padded) * C + Math.floor(i / padded)] ?? 0));
+}
+
 /** Asserts that a layer on the GPU is what the simpler ops say, and the same bits a second time. */
 async function expectSame(cuda: CudaDevice, layer: Layer, count: number): Promise<void> {
   const [got, again, wanted] = [await stepsOf(cuda, layer, count), await stepsOf(cuda, layer, count), await stepsOf(referenceDevice(), layer, count)];
   for (const [i, step] of got.entries()) {
     expect(step.bytes).toEqual(again[i]!.bytes);
+    expect(step.copies.map(({ length }) => length)).toEqual(wanted[i]!.copies.map(({ length }) => length));
+    expectCast(step, layer.C);
     for (const kind of ["activations", "weights", "scalings"] as const) {
       for (const [j, values] of step[kind].entries()) {
         expect(values.length, `${kind} ${j}`).toBe(wanted[i]![kind][j]!.length);
@@ -181,6 +214,17 @@ describe.skipIf(twinMissing)(`fp8 layers${twinMissing}`, () => {
     const kinds = { linear: layers("linear"), normLinears: layers("normLinears"), queryKeyValue: rotated, feedForward: layers("feedForward") };
     test.each(Object.entries(kinds))("three steps equal the simpler ops: %s", async (_, drawn) => {
       await fc.assert(fc.asyncProperty(drawn, async (layer) => await expectSame(cuda, layer, 3)), { numRuns: 6, seed: 5 });
+    }, 300_000);
+
+    const stacks: fc.Arbitrary<Fp8Blocks> = fc.record({
+      rows: fc.constantFrom([1], [2, 9], [150]), C: fc.constantFrom(16, 144), F: fc.constantFrom(32, 80), blocks: fc.constant(2),
+      dtype: fc.constant("bf16" as const), calibrate: fc.boolean(), seed: fc.nat(1e6),
+    });
+    test("gradients have the same bits, cast as they are made or as they are read", async () => {
+      await fc.assert(fc.asyncProperty(stacks, async (size) => {
+        // A view in between makes no copies, and changes nothing else.
+        expect(await fp8Blocks(cuda, size, (x) => x)).toEqual(await fp8Blocks(cuda, size, (x) => reshape(x, x.shape)));
+      }), { numRuns: 6, seed: 9 });
     }, 300_000);
   });
 

@@ -115,7 +115,8 @@ describe.skipIf(twinMissing)(`fused kernels${twinMissing}`, () => {
     each("rmsNormGrad", norms, 16, ({ N, C, eps, seed }) => ({ own }) => {
       const [x, weight] = [own(seed, N, C), own(seed + 1, C)];
       const inverseRms = run(rmsNormOp, [x, weight], { eps })[1];
-      return run(rmsNormGradOp, [own(seed + 2, N, C), x, weight, inverseRms], { eps });
+      const residual = seed % 2 === 0 ? own(seed + 3, N, C) : null;
+      return run(rmsNormGradOp, [own(seed + 2, N, C), x, weight, inverseRms, residual], { eps });
     });
 
     each("swiglu", fc.tuple(sizes, seeds), 12, ([n, seed]) => ({ own }) => run(swigluOp, [own(seed, n), own(seed + 1, n)], null));

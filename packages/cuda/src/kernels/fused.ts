@@ -31,24 +31,26 @@ export function provideFused(cuda: CudaDevice): void {
     .provide(fp8NormLinearsOp, fp8NormLinears, ([x, norm, , rowwise, , ...weights]) => (
       isForFp8({ activations: [x], matrices: [rowwise], norm, outputs: weights.map(({ shape }) => shape[0]!) })
     ))
-    .provide(fp8NormLinearsGradOp, fp8NormLinearsGrad, ([x, norm, , , transposed, ...g]) => (
-      isForFp8({ activations: [x, ...g], matrices: [transposed], norm, outputs: g.map(({ shape }) => shape.at(-1)!) })
+    .provide(fp8NormLinearsGradOp, fp8NormLinearsGrad, ([x, norm, , , transposed, residual, , ...g]) => (
+      isForFp8({ activations: [x, residual, ...g], matrices: [transposed], norm, outputs: g.map(({ shape }) => shape.at(-1)!) })
     ))
     .provide(fp8FeedForwardOp, fp8FeedForward, ([x, norm, , , , , rowwise, , , down]) => (
       isForFp8({ activations: [x], matrices: [rowwise, down], norm })
     ))
-    .provide(fp8FeedForwardGradOp, fp8FeedForwardGrad, ([g, x, norm, , , , transposed, , down]) => (
-      isForFp8({ activations: [g, x], matrices: [transposed, down], norm })
+    .provide(fp8FeedForwardGradOp, fp8FeedForwardGrad, ([g, x, norm, , , , transposed, , down, , , residual]) => (
+      isForFp8({ activations: [g, x, residual], matrices: [transposed, down], norm })
     ))
     .provide(fp8QueryKeyValueOp, fp8QueryKeyValue, ([x, norm, , rowwise, , , , ...weights]) => (
       isForFp8({ activations: [x], matrices: [rowwise], norm, outputs: weights.map(({ shape }) => shape[0]!) })
     ))
-    .provide(fp8QueryKeyValueGradOp, fp8QueryKeyValueGrad, ([x, norm, , , transposed, table, , ...g]) => (
-      isForFp8({ activations: [x, ...g], matrices: [transposed], norm, outputs: g.map(({ shape }) => shape[2]! * shape[3]!) }) && isForTurning(table.shape[1]!)
+    .provide(fp8QueryKeyValueGradOp, fp8QueryKeyValueGrad, ([x, norm, , , transposed, table, , gQ, gK, gV, residual]) => (
+      isForFp8({ activations: [x, gQ, gK, gV, residual], matrices: [transposed], norm, outputs: [gQ, gK, gV].map(({ shape }) => shape[2]! * shape[3]!) }) && isForTurning(table.shape[1]!)
     ))
     .provide(fp8UpdateOp, fp8Update)
     .provide(rmsNormOp, rmsNorm, ([x]) => isFused(x))
-    .provide(rmsNormGradOp, rmsNormGrad, ([g, x]) => isFused(g, x) && g.dtype === x.dtype)
+    .provide(rmsNormGradOp, rmsNormGrad, ([g, x, , , residual]) => (
+      isFused(g, x) && g.dtype === x.dtype && (residual === null || residual.dtype === x.dtype)
+    ))
     .provide(swigluOp, swiglu, ([gate]) => isFused(gate))
     .provide(swigluGradOp, swigluGrad, ([g, gate]) => isFused(g, gate) && g.dtype === gate.dtype)
     .provide(tokenLossesOp, tokenLosses, ([x]) => isFused(x))

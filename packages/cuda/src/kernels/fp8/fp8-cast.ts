@@ -1,4 +1,6 @@
-import { bytesPerElement, fp8Columns, fp8Rows, fp8Types, type fp8UpdateOp, type Fp8Row, type Handle, type KernelOf, type Tensor } from "@danu/tensor";
+import {
+  bytesPerElement, fp8Columns, fp8Padded, fp8Rows, fp8Types, type fp8UpdateOp, type Fp8Row, type Handle, type KernelOf, type Tensor,
+} from "@danu/tensor";
 
 import { cudaOf, type CudaDevice } from "../../device.ts";
 import { defineKernel } from "../../kernel.ts";
@@ -70,13 +72,8 @@ export interface Fp8Copies {
   /** `[rows, columns]`, its rows `pitch` apart: `columns` where they are left out. */
   readonly rowwise: Handle;
   readonly pitch?: number;
-  /** `[columns, padded(rows)]`, zero beyond the rows. */
+  /** `[columns, fp8Padded(rows)]`, zero beyond the rows. */
   readonly transposed: Handle;
-}
-
-/** Length of the rows of a transposed copy: products take multiples of 16. */
-export function padded(rows: number): number {
-  return Math.ceil(rows / 16) * 16;
 }
 
 /** Raises a number to the largest magnitude of a matrix. */
@@ -86,7 +83,40 @@ export function measure(cuda: CudaDevice, { x, rows, columns }: Matrix, amax: Ha
 
 /** Casts a matrix and notes its largest magnitude. */
 export function quantise(cuda: CudaDevice, row: Fp8Row, { x, rows, columns }: Matrix, { rowwise, pitch = columns, transposed }: Fp8Copies, { scale, amax }: Fp8Scale): void {
-  cuda.launch(quantiseTo[fp8Types[row].dtype], tiles(rows, columns), x, rowwise, transposed, amax, scale, rows, columns, pitch, padded(rows));
+  cuda.launch(quantiseTo[fp8Types[row].dtype], tiles(rows, columns), x, rowwise, transposed, amax, scale, rows, columns, pitch, fp8Padded(rows));
+}
+
+/** A gradient that an op reads, and the copies that came with it. */
+export interface Arrived {
+  readonly gradient: Matrix;
+  readonly copy: Tensor | null;
+  readonly copyTransposed: Tensor | null;
+}
+
+/** Runs `f` with the copies of a gradient, which came with it or are made now, and with what undoes their factor.
+ *  @param needs copies that are wanted  */
+export function withCopies(
+  cuda: CudaDevice, { gradient, copy, copyTransposed }: Arrived, { scaling, calibrate }: Pick<Fp8Factor, "scaling" | "calibrate">,
+  needs: { readonly rowwise: boolean; readonly transposed: boolean }, f: (copies: Fp8Copies, inverse: Handle) => void,
+): void {
+  if (copy !== null && copyTransposed !== null) {
+    return f({ rowwise: copy.handle, transposed: copyTransposed.handle }, addressIn(scaling, "gradient", "inverse"));
+  }
+  const { rows, columns } = gradient;
+  cuda.withPieces([needs.rowwise ? rows * columns : 0, needs.transposed ? columns * fp8Padded(rows) : 0], (rowwise, transposed) => (
+    withScale(cuda, { scaling, row: "gradient", calibrate }, (amax) => measure(cuda, gradient, amax), (scale) => {
+      const copies = { rowwise: needs.rowwise ? rowwise : 0, transposed: needs.transposed ? transposed : 0 };
+      quantise(cuda, "gradient", gradient, copies, scale);
+      f(copies, scale.inverse);
+    })
+  ));
+}
+
+/** Where a gradient is cast for the op that reads it, and by which factor; undefined where no copies are wanted. */
+export function copiesTo(rowwise: Tensor, transposed: Tensor, castBy: Tensor | null): (Fp8Copies & Pick<Fp8Scale, "scale" | "amax">) | undefined {
+  if (castBy === null) return undefined;
+  const [scale, amax] = [addressIn(castBy, "gradient", "scale"), addressIn(castBy, "gradient", "amax")];
+  return { rowwise: rowwise.handle, transposed: transposed.handle, scale, amax };
 }
 
 /** Casts what a norm makes of a matrix, or without a factor only raises a number to its largest magnitude.
@@ -95,7 +125,7 @@ export function quantiseNormed(
   cuda: CudaDevice, { x, rstd, weight, rows, columns }: Matrix & { readonly rstd: Handle; readonly weight: Handle },
   transposed: Handle, { scale, amax }: Pick<Fp8Scale, "scale" | "amax">,
 ): void {
-  cuda.launch(quantiseNormedKernel, tiles(rows, columns), x, rstd, weight, 0, transposed, amax, scale, rows, columns, columns, padded(rows));
+  cuda.launch(quantiseNormedKernel, tiles(rows, columns), x, rstd, weight, 0, transposed, amax, scale, rows, columns, columns, fp8Padded(rows));
 }
 
 function tiles(rows: number, columns: number): { readonly grid: readonly [number]; readonly block: number; readonly shared: number } {

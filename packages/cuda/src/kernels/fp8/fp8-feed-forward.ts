@@ -1,8 +1,8 @@
-import { bytesPerElement, type fp8FeedForwardGradOp, type fp8FeedForwardOp, type Handle, type KernelOf } from "@danu/tensor";
+import { bytesPerElement, fp8Padded, type fp8FeedForwardGradOp, type fp8FeedForwardOp, type Handle, type KernelOf } from "@danu/tensor";
 
 import { cudaOf, type CudaDevice } from "../../device.ts";
 import { defineKernel } from "../../kernel.ts";
-import { measure, padded, quantise, quantiseNormed, weightInverse, withScale, type Fp8Scale, type Matrix } from "./fp8-cast.ts";
+import { copiesTo, quantiseNormed, weightInverse, withCopies, withScale, type Fp8Scale } from "./fp8-cast.ts";
 import { multiplyFp8, multiplyFp8Group } from "./fp8-product.ts";
 import { normBackward, normForward } from "../fused/rms-norm.ts";
 
@@ -42,9 +42,9 @@ export const fp8FeedForward: KernelOf<typeof fp8FeedForwardOp> = (
 interface GatedCopies {
   /** e5m2 `[M, 2F]` */
   readonly rowwise: Handle;
-  /** e5m2 `[2F, padded(M)]` */
+  /** e5m2 `[2F, fp8Padded(M)]` */
   readonly transposed: Handle;
-  /** h again, e4m3 `[F, padded(M)]`, with its factor. */
+  /** h again, e4m3 `[F, fp8Padded(M)]`, with its factor. */
   readonly h: Handle;
   readonly hScale: Handle;
 }
@@ -52,43 +52,44 @@ interface GatedCopies {
 const noCopies: GatedCopies = { rowwise: 0, transposed: 0, h: 0, hScale: 0 };
 
 export const fp8FeedForwardGrad: KernelOf<typeof fp8FeedForwardGradOp> = (
-  [dx, dNorm, dGate, dUp, dDown], [g, x, norm, inverseRms, gateUp, scaling, transposed, downScaling, downTransposed], { calibrate, needsWeights },
+  [dx, dNorm, dGate, dUp, dDown, nextCopy, nextTransposed],
+  [g, x, norm, inverseRms, gateUp, scaling, transposed, downScaling, downTransposed, copy, copyTransposed, residual, castBy], { calibrate, needsWeights },
 ) => {
   const cuda = cudaOf(x);
   const [M, C, F] = [inverseRms.size, norm.size, downTransposed.shape[0]!];
-  const stride = padded(M);
-  const upstream: Matrix = { x: g.handle, rows: M, columns: C };
+  const stride = fp8Padded(M);
+  const upstream = { gradient: { x: g.handle, rows: M, columns: C }, copy, copyTransposed };
   const normed = { x: x.handle, rstd: inverseRms.handle, weight: norm.handle, rows: M, columns: C };
   const ifWeights = (bytes: number): number => (needsWeights ? bytes : 0);
   const orNone = (at: Handle): Handle => (needsWeights ? at : 0);
   const sizes = [
-    M * C, ifWeights(C * stride), M * F * bytesPerElement.bf16, M * 2 * F, ifWeights(2 * F * stride), ifWeights(F * stride),
-    M * C * bytesPerElement.bf16, ifWeights(C * stride),
+    M * F * bytesPerElement.bf16, M * 2 * F, ifWeights(2 * F * stride), ifWeights(F * stride), M * C * bytesPerElement.bf16, ifWeights(C * stride),
   ] as const;
-  cuda.withPieces(sizes, (g8, g8Transposed, dH, d8, d8Transposed, h8, dNormed, input8) => {
+  cuda.withPieces(sizes, (dH, d8, d8Transposed, h8, dNormed, input8) => {
     const backward = ({ rowwise, transposed: t, h, hScale }: GatedCopies, { scale, amax }: Pick<Fp8Scale, "scale" | "amax">): void => {
       const shape = { grid: [Math.ceil(M / TILE) * Math.ceil(F / TILE)], block: 256, shared: BACKWARD_SHARED } as const;
       cuda.launch(gatedBackward, shape, dH, gateUp.handle, rowwise, t, amax, scale, h, hScale, M, F, stride);
     };
     const factor = (of: typeof scaling, row: "input" | "gradient") => ({ scaling: of, row, calibrate }) as const;
-    withScale(cuda, factor(downScaling, "gradient"), (amax) => measure(cuda, upstream, amax), (ofUpstream) => {
-      quantise(cuda, "gradient", upstream, { rowwise: g8, transposed: orNone(g8Transposed) }, ofUpstream);
-      const scales = { scaleA: ofUpstream.inverse, scaleB: weightInverse(downScaling) };
-      multiplyFp8(cuda, "inputGradient", { y: dH, a: g8, b: downTransposed.handle, ...scales, M, N: F, K: C });
+    withCopies(cuda, upstream, { scaling: downScaling, calibrate }, { rowwise: true, transposed: needsWeights }, (g8, upstreamInverse) => {
+      const scales = { scaleA: upstreamInverse, scaleB: weightInverse(downScaling) };
+      multiplyFp8(cuda, "inputGradient", { y: dH, a: g8.rowwise, b: downTransposed.handle, ...scales, M, N: F, K: C });
       const largestH = (amax: Handle): void => gate(cuda, gateUp.handle, 0, { scale: 0, amax }, M, F);
       withScale(cuda, factor(downScaling, "input"), largestH, (ofH) => (
         withScale(cuda, factor(scaling, "gradient"), (amax) => backward(noCopies, { scale: 0, amax }), (ofGated) => {
           backward({ rowwise: d8, transposed: orNone(d8Transposed), h: orNone(h8), hScale: ofH.scale }, ofGated);
           const back = { scaleA: ofGated.inverse, scaleB: weightInverse(scaling) };
           multiplyFp8(cuda, "inputGradient", { y: dNormed, a: d8, b: transposed.handle, ...back, M, N: C, K: 2 * F });
-          normBackward(cuda, { ...normed, dy: dNormed, residual: g.handle, dx: dx.handle, dWeight: dNorm.handle });
+          normBackward(
+            cuda, { ...normed, dy: dNormed, residual: residual.handle, dx: dx.handle, dWeight: dNorm.handle }, copiesTo(nextCopy, nextTransposed, castBy),
+          );
           if (!needsWeights) return;
           withScale(cuda, factor(scaling, "input"), (amax) => quantiseNormed(cuda, normed, 0, { scale: 0, amax }), (ofInput) => {
             quantiseNormed(cuda, normed, input8, ofInput);
             const gated = { b: input8, scaleA: ofGated.inverse, scaleB: ofInput.inverse, M: F, N: C, K: stride };
             multiplyFp8Group(cuda, [
               { ...gated, y: dGate.handle, a: d8Transposed }, { ...gated, y: dUp.handle, a: d8Transposed + F * stride },
-              { y: dDown.handle, a: g8Transposed, b: h8, scaleA: ofUpstream.inverse, scaleB: ofH.inverse, M: C, N: F, K: stride },
+              { y: dDown.handle, a: g8.transposed, b: h8, scaleA: upstreamInverse, scaleB: ofH.inverse, M: C, N: F, K: stride },
             ]);
           });
         })

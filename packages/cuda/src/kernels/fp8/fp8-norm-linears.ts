@@ -1,7 +1,7 @@
-import { bytesPerElement, type AttrsOf, type fp8NormLinearsGradOp, type fp8NormLinearsOp, type Handle, type KernelOf, type Tensor } from "@danu/tensor";
+import { bytesPerElement, fp8Padded, type AttrsOf, type fp8NormLinearsGradOp, type fp8NormLinearsOp, type Handle, type KernelOf, type Tensor } from "@danu/tensor";
 
 import { cudaOf, type CudaDevice } from "../../device.ts";
-import { measure, padded, quantise, quantiseNormed, weightInverse, withScale, type Fp8Copies, type Fp8Scale, type Matrix } from "./fp8-cast.ts";
+import { copiesTo, measure, quantise, quantiseNormed, weightInverse, withScale, type Fp8Copies, type Fp8Scale, type Matrix } from "./fp8-cast.ts";
 import { multiplyFp8, multiplyFp8Group } from "./fp8-product.ts";
 import { normBackward, normForward } from "../fused/rms-norm.ts";
 
@@ -44,17 +44,18 @@ export function castAsItIs(cuda: CudaDevice, matrix: Matrix): CastGradient {
 }
 
 /** Inputs of the gradients by name. */
-type NormLinears = Readonly<Record<"x" | "norm" | "inverseRms" | "scaling" | "transposed", Tensor>>;
+type NormLinears = Readonly<Record<"x" | "norm" | "inverseRms" | "scaling" | "transposed", Tensor> & Record<"residual" | "castBy", Tensor | null>>;
 
 /** Enqueues the gradients of linear layers behind a norm. */
 export function normLinearsGrad(
-  [dx, dNorm, ...dWeights]: readonly [Tensor, Tensor, ...Tensor[]], { x, norm, inverseRms, scaling, transposed }: NormLinears,
+  [dx, dNorm, copy, copyTransposed, ...dWeights]: readonly [dx: Tensor, dNorm: Tensor, copy: Tensor, copyTransposed: Tensor, ...dWeights: Tensor[]],
+  { x, norm, inverseRms, scaling, transposed, residual, castBy }: NormLinears,
   gradients: readonly CastGradient[], { calibrate, needsWeights }: Pick<AttrsOf<typeof fp8NormLinearsGradOp>, "calibrate" | "needsWeights">,
 ): void {
   const cuda = cudaOf(x);
   const [C, O] = transposed.shape as [number, number];
   const M = inverseRms.size;
-  const stride = padded(M);
+  const stride = fp8Padded(M);
   const firsts = firstRows(gradients.map(({ columns }) => columns));
   const normed = { x: x.handle, rstd: inverseRms.handle, weight: norm.handle, rows: M, columns: C };
   const sizes = [M * O, M * C * bytesPerElement.bf16, needsWeights ? O * stride : 0, needsWeights ? C * stride : 0] as const;
@@ -67,7 +68,8 @@ export function normLinearsGrad(
       });
       const scales = { scaleA: ofGradient.inverse, scaleB: weightInverse(scaling) };
       multiplyFp8(cuda, "inputGradient", { y: dNormed, a: rowwise, b: transposed.handle, ...scales, M, N: C, K: O });
-      normBackward(cuda, { ...normed, dy: dNormed, residual: 0, dx: dx.handle, dWeight: dNorm.handle });
+      const gradientsOfNorm = { dy: dNormed, residual: residual?.handle ?? 0, dx: dx.handle, dWeight: dNorm.handle };
+      normBackward(cuda, { ...normed, ...gradientsOfNorm }, copiesTo(copy, copyTransposed, castBy));
       if (!needsWeights) return;
       withScale(cuda, { scaling, row: "input", calibrate }, (amax) => quantiseNormed(cuda, normed, 0, { scale: 0, amax }), (ofInput) => {
         quantiseNormed(cuda, normed, input, ofInput);
@@ -78,8 +80,8 @@ export function normLinearsGrad(
   });
 }
 
-export const fp8NormLinearsGrad: KernelOf<typeof fp8NormLinearsGradOp> = (y, [x, norm, inverseRms, scaling, transposed, ...g], attrs) => {
+export const fp8NormLinearsGrad: KernelOf<typeof fp8NormLinearsGradOp> = (y, [x, norm, inverseRms, scaling, transposed, residual, castBy, ...g], attrs) => {
   const cuda = cudaOf(x);
   const gradients = g.map(({ handle, shape }) => castAsItIs(cuda, { x: handle, rows: inverseRms.size, columns: shape.at(-1)! }));
-  normLinearsGrad(y, { x, norm, inverseRms, scaling, transposed }, gradients, attrs);
+  normLinearsGrad(y, { x, norm, inverseRms, scaling, transposed, residual, castBy }, gradients, attrs);
 };

@@ -1,9 +1,9 @@
 import type { fp8QueryKeyValueGradOp, fp8QueryKeyValueOp } from "@danu/attention";
-import type { KernelOf, Tensor } from "@danu/tensor";
+import { fp8Padded, type KernelOf, type Tensor } from "@danu/tensor";
 
 import { cudaOf, type CudaDevice } from "../../device.ts";
 import { defineKernel } from "../../kernel.ts";
-import { padded, type Fp8Copies, type Fp8Scale } from "./fp8-cast.ts";
+import type { Fp8Copies, Fp8Scale } from "./fp8-cast.ts";
 import { castAsItIs, fp8NormLinears, normLinearsGrad, type CastGradient } from "./fp8-norm-linears.ts";
 import { rope } from "../fused/rope.ts";
 
@@ -34,19 +34,20 @@ function castTurned(cuda: CudaDevice, g: Tensor, table: Tensor, positions: Tenso
   const [rows, columns] = [positions.size, H * D];
   const cast = ({ rowwise, pitch = columns, transposed }: Fp8Copies, { scale, amax }: Pick<Fp8Scale, "scale" | "amax">): void => {
     const shape = { grid: [Math.ceil(rows / ROWS) * Math.ceil(H / HEADS)], block: 256, shared: sharedBytes(D) } as const;
-    const sizes = [rows, H, D, table.shape[0]!, pitch, padded(rows)] as const;
+    const sizes = [rows, H, D, table.shape[0]!, pitch, fp8Padded(rows)] as const;
     cuda.launch(turnBack, shape, g.handle, table.handle, positions.handle, cuda.fault, rowwise, transposed, amax, scale, ...sizes);
   };
   return { columns, cast, measure: (amax) => cast({ rowwise: 0, transposed: 0 }, { scale: 0, amax }) };
 }
 
 export const fp8QueryKeyValueGrad: KernelOf<typeof fp8QueryKeyValueGradOp> = (
-  y, [x, norm, inverseRms, scaling, transposed, table, positions, gQ, gK, gV], attrs,
+  [dx, dNorm, dQuery, dKey, dValue, copy, copyTransposed], [x, norm, inverseRms, scaling, transposed, table, positions, gQ, gK, gV, residual, castBy], attrs,
 ) => {
   const cuda = cudaOf(x);
   const gradients = [
     castTurned(cuda, gQ, table, positions), castTurned(cuda, gK, table, positions),
     castAsItIs(cuda, { x: gV.handle, rows: positions.size, columns: gV.shape[2]! * gV.shape[3]! }),
   ];
-  normLinearsGrad(y, { x, norm, inverseRms, scaling, transposed }, gradients, attrs);
+  const outputs = [dx, dNorm, copy, copyTransposed, dQuery, dKey, dValue] as const;
+  normLinearsGrad(outputs, { x, norm, inverseRms, scaling, transposed, residual, castBy }, gradients, attrs);
 };
