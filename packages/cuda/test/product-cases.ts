@@ -29,6 +29,11 @@ export async function expectExact(cuda: CudaDevice, dtype: DType, type: DType, c
   return got.bytes;
 }
 
+/** What did products, in order: kernels of danu and calls of cuBLASLt. @param calls of the stand-in */
+export function productsIn(calls: readonly string[]): string[] {
+  return calls.flatMap((call) => /^cuLaunchKernel\b.*\b((?:gemm|matmul)_\w+)|^(cublasLtMatmul)\b/.exec(call)?.slice(1).find(Boolean) ?? []);
+}
+
 async function expectExactAndRepeated(cuda: CudaDevice, dtype: DType, type: DType, call: Call): Promise<void> {
   expect(await expectExact(cuda, dtype, type, call)).toEqual((await resultOf(cuda, dtype, dtype, type, call)).bytes);
 }
