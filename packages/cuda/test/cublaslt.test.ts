@@ -3,7 +3,7 @@ import { hostTensor, relativeError, upload } from "@danu/testing";
 import fc from "fast-check";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 
-import { cudaDevice, type CudaDevice, type CudaOptions } from "../src/index.ts";
+import type { CudaDevice } from "../src/index.ts";
 import { multiplyFp8, multiplyFp8Group, type Fp8Product, type Fp8Use } from "../src/kernels/fp8/fp8-product.ts";
 import { multiply } from "../src/kernels/products/matmul.ts";
 import { layoutOf, type Layout, type Operand, type Product } from "../src/kernels/products/product.ts";
@@ -11,7 +11,7 @@ import { twinMissing } from "./cuda-home.ts";
 import { expectRight, type Sample } from "./fp8-product-cases.ts";
 import { productsIn, testProducts } from "./product-cases.ts";
 import { Standin } from "./standin/control.ts";
-import { onChip } from "./standin/on-chip.ts";
+import { onChip, openOn } from "./standin/on-chip.ts";
 
 /** A product in all that may be said of one. */
 interface Described extends Pick<Product, "M" | "N" | "K" | "layout" | "count" | "steps" | "dtype" | "result"> {
@@ -92,11 +92,9 @@ describe.skipIf(twinMissing)(`products of cuBLASLt${twinMissing}`, () => {
   }, 600_000);
   beforeEach(() => standin.clear());
 
-  const options = (): CudaOptions => ({ products: "cublaslt", cublasLt: standin.cublasLt });
-
   describe("where danu has no kernels for Hopper", () => {
     let cuda: CudaDevice;
-    onChip(() => standin, "8.9", (opened) => (cuda = opened), options);
+    onChip(() => standin, "8.9", (opened) => (cuda = opened), "cublaslt");
 
     testProducts(() => cuda);
 
@@ -179,7 +177,7 @@ describe.skipIf(twinMissing)(`products of cuBLASLt${twinMissing}`, () => {
 
     async function productBy(products: "danu" | "cublaslt", use: Fp8Use | "bf16", [M, N, K]: Shape): Promise<Values> {
       standin.setChip({ capability: products === "danu" ? "9.0" : "8.9" });
-      using cuda = cudaDevice({ driver: standin.library, kernels: standin.folder, ...options(), products });
+      using cuda = openOn(standin, products);
       using y = scope(() => {
         const [a, b] = operandTypes[use].map((dtype, i) => upload(cuda, hostTensor(dtype, [[M, K], [N, K]][i]!, i))) as [Tensor, Tensor];
         const y = keep(zeros(cuda, [M, N], use === "weightGradient" ? "f32" : "bf16"));
@@ -206,14 +204,14 @@ describe.skipIf(twinMissing)(`products of cuBLASLt${twinMissing}`, () => {
   test("before Ada products in fp8 stay with danu's kernels", async () => {
     standin.reset();
     standin.setChip({ capability: "8.0" });
-    using cuda = cudaDevice({ driver: standin.library, kernels: standin.folder, ...options() });
+    using cuda = openOn(standin, "cublaslt");
     await expectRight(cuda, "forward", [{ M: 16, N: 32, K: 48, margin: 0 }], ([product]) => multiplyFp8(cuda, "forward", product!));
     expect(productsIn(standin.calls())).toEqual(["matmul_e4m3_nt"]);
   });
 
   describe("on Hopper", () => {
     let cuda: CudaDevice;
-    onChip(() => standin, "9.0", (opened) => (cuda = opened), options);
+    onChip(() => standin, "9.0", (opened) => (cuda = opened), "cublaslt");
 
     test("large products stay with danu's kernels, small ones go to cuBLASLt", async () => {
       const base = { K: 32, layout: "nt", dtype: "bf16", result: "bf16", count: 1, steps: [0, 0], margin: 0, residual: "none", seed: 5 } as const;

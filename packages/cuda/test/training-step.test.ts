@@ -154,11 +154,11 @@ describe.skipIf(twinMissing)(`a training step${twinMissing}`, () => {
     }, 600_000);
   });
 
-  describe.each(["9.0", "8.0"])("in fp8 on a GPU of compute capability %s", (capability) => {
+  describe.each([["9.0", "danu"], ["8.0", "danu"], ["8.9", "cublaslt"]] as const)("in fp8 on a GPU of compute capability %s, products of %s", (capability, products) => {
     // Multiples of 16 throughout, as the kernels ask for.
     const config = { ...danube(80), hiddenSize: 64, intermediateSize: 96 };
     let cuda: CudaDevice;
-    onChip(() => standin, capability, (opened) => (cuda = opened));
+    onChip(() => standin, capability, (opened) => (cuda = opened), products);
 
     // The first step scales by itself, the second and third by what came before.
     test("three optimizer steps go as on the reference device, and the first again to the bit", async () => {
