@@ -1,7 +1,7 @@
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { DeviceError, providePrimitives, UsageError } from "@danu/tensor";
+import { DanuError, DeviceError, providePrimitives, UsageError } from "@danu/tensor";
 
 import { checkChip, chipOf, type Chip } from "./chip.ts";
 import { CublasLtLibrary } from "./cublaslt/library.ts";
@@ -81,15 +81,27 @@ export function inspectCuda(options: CudaOptions = {}): CudaReport {
   const driver = loadDriver(options);
   const count = driver.deviceCount();
   const chips = Array.from({ length: count }, (_, ordinal) => chipOf(driver, ordinal));
-  return { driverVersion: driver.version(), chips, problems: chips.map((chip) => problemOf(driver, chip)) };
+  return { driverVersion: driver.version(), chips, problems: chips.map((chip) => problemOf(driver, chip, options)) };
 }
 
-function problemOf(driver: Driver, chip: Chip): string | null {
+function problemOf(driver: Driver, chip: Chip, options: CudaOptions): string | null {
   try {
     checkChip(driver, chip);
+    libraryOfProducts(options);
     return null;
   } catch (error) {
-    if (error instanceof DeviceError) return error.message;
+    if (error instanceof DanuError) return error.message;
+    throw error;
+  }
+}
+
+/** Looks for cuBLASLt, whether `products` asks for it or not. @returns null where there is none that danu can use */
+export function findCublasLt(options: CudaOptions = {}): { readonly path: string; readonly version: string } | null {
+  try {
+    const { path, version } = loadCublasLt(options);
+    return { path, version };
+  } catch (error) {
+    if (error instanceof DeviceError) return null;
     throw error;
   }
 }

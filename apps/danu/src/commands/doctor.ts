@@ -49,10 +49,11 @@ function describe(machine: MachineReport): string[] {
   ];
 }
 
-function gpuLines({ gpus, driver }: MachineReport["gpu"]): string[] {
+function gpuLines({ gpus, driver, cublasLt }: MachineReport["gpu"]): string[] {
   if (driver === null) return ["gpu      none: no NVIDIA driver"];
   if (gpus.length === 0) return [`gpu      none, though there is a driver for CUDA ${driver}`];
-  return gpus.map((gpu) => `gpu      ${gpu}, driver for CUDA ${driver}`);
+  const library = cublasLt === null ? "none, and none is needed" : `${cublasLt.version} as ${cublasLt.path}, for DANU_CUDA_PRODUCTS=cublaslt`;
+  return [...gpus.map((gpu) => `gpu      ${gpu}, driver for CUDA ${driver}`), `cublaslt ${library}`];
 }
 
 function usedLine({ used, gpu, cpuDevice, dtype }: MachineReport): string {
