@@ -82,7 +82,9 @@ export function measure(cuda: CudaDevice, { x, rows, columns }: Matrix, amax: Ha
 }
 
 /** Casts a matrix and notes its largest magnitude. */
-export function quantise(cuda: CudaDevice, row: Fp8Row, { x, rows, columns }: Matrix, { rowwise, pitch = columns, transposed }: Fp8Copies, { scale, amax }: Fp8Scale): void {
+export function quantise(
+  cuda: CudaDevice, row: Fp8Row, { x, rows, columns }: Matrix, { rowwise, pitch = columns, transposed }: Fp8Copies, { scale, amax }: Pick<Fp8Scale, "scale" | "amax">,
+): void {
   cuda.launch(quantiseTo[fp8Types[row].dtype], tiles(rows, columns), x, rowwise, transposed, amax, scale, rows, columns, pitch, fp8Padded(rows));
 }
 

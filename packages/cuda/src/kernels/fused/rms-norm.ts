@@ -1,8 +1,9 @@
-import { bytesPerElement, type Handle, type KernelOf, type rmsNormGradOp, type rmsNormOp } from "@danu/tensor";
+import { bytesPerElement, fp8Padded, type Handle, type KernelOf, type rmsNormGradOp, type rmsNormOp } from "@danu/tensor";
 
 import { cudaOf, type CudaDevice } from "../../device.ts";
 import { defineKernel } from "../../kernel.ts";
 import { fusedType, type FusedDType } from "../flat.ts";
+import { quantise, type Fp8Copies, type Fp8Scale } from "../fp8/fp8-cast.ts";
 
 // bf16 rows of a multiple of 8 channels stay in registers, up to 2560 and up to 8192 of them; any others are read twice.
 const forwardNarrow = defineKernel("norm", "rms_norm_forward", "pppppppiif");
@@ -13,9 +14,11 @@ const forwardRows = {
 };
 const backwardNarrow = defineKernel("norm", "rms_norm_backward", "pppppppii");
 const backwardWide = defineKernel("norm", "rms_norm_backward_wide", "pppppppii");
+const backwardFp8Narrow = defineKernel("norm-fp8", "rms_norm_backward_fp8", "pppppppppppiiii");
+const backwardFp8Wide = defineKernel("norm-fp8", "rms_norm_backward_fp8_wide", "pppppppppppiiii");
 const backwardRows = {
-  f32: defineKernel("norm-rows", "norm_rows_gradient_f32", "ppppppii"),
-  bf16: defineKernel("norm-rows", "norm_rows_gradient_bf16", "ppppppii"),
+  f32: defineKernel("norm-rows", "norm_rows_gradient_f32", "pppppppii"),
+  bf16: defineKernel("norm-rows", "norm_rows_gradient_bf16", "pppppppii"),
 };
 const weightGradient = defineKernel("norm", "rms_norm_weight_gradient", "ppii");
 
@@ -71,17 +74,44 @@ interface NormGradients {
   readonly dWeight: Handle;
 }
 
-/** Enqueues the gradients of a norm. */
-export function normBackward(cuda: CudaDevice, { x, weight, rstd, rows, columns, dy, residual, dx, dWeight }: Rows & NormGradients): void {
-  const [kernel, block] = widthOf("bf16", columns) === "narrow" ? [backwardNarrow, 320] as const : [backwardWide, 512] as const;
-  withParts(cuda, rows, columns, dWeight, (partial, parts) => {
+/** Where dx goes in e5m2 as well, by which factor, and what is raised to its largest magnitude. */
+type NormCopies = Fp8Copies & Pick<Fp8Scale, "scale" | "amax">;
+
+/** Rows that a block of the kernel with copies goes through before they leave transposed. */
+const SLAB = 32;
+/** Fewest slabs that it takes: of fewer, norm and cast one after the other are through sooner. By estimate. */
+const fewestSlabs = 128;
+
+/** Shared memory of its blocks. */
+function sharedBytes(columns: number, { transposed }: NormCopies): number {
+  return (transposed === 0 ? 0 : SLAB * Math.ceil(columns / 128) * 128) + 256;
+}
+
+/** Enqueues the gradients of a norm, and casts of dx. What is cast is dx as bf16 has it, whichever kernel does it; rows are summed
+ *  to dWeight in another order with copies than without. */
+export function normBackward(cuda: CudaDevice, gradients: Rows & NormGradients, copies?: NormCopies): void {
+  const { x, weight, rstd, rows, columns, dy, residual, dx, dWeight } = gradients;
+  const isNarrow = widthOf("bf16", columns) === "narrow";
+  const slabs = Math.ceil(rows / SLAB);
+  if (copies !== undefined && slabs >= fewestSlabs && sharedBytes(columns, copies) <= cuda.chip.sharedBytes) {
+    const { rowwise, pitch = columns, transposed, scale, amax } = copies;
+    const [kernel, block] = isNarrow ? [backwardFp8Narrow, 320] as const : [backwardFp8Wide, 512] as const;
+    // As many blocks as an H100 runs at once, or fewer where those have no more slabs each.
+    const parts = Math.ceil(slabs / Math.ceil(slabs / (isNarrow ? 264 : 132)));
+    return withParts(cuda, parts, columns, dWeight, (partial) => {
+      const shape = { grid: [parts], block, shared: sharedBytes(columns, copies) } as const;
+      cuda.launch(kernel, shape, dy, x, weight, rstd, residual, dx, partial, rowwise, transposed, amax, scale, rows, columns, pitch, fp8Padded(rows));
+    });
+  }
+  const [kernel, block] = isNarrow ? [backwardNarrow, 320] as const : [backwardWide, 512] as const;
+  withParts(cuda, Math.min(rows, mostParts), columns, dWeight, (partial, parts) => {
     cuda.launch(kernel, { grid: [parts], block }, dy, x, weight, rstd, residual, dx, partial, rows, columns);
   });
+  if (copies !== undefined) quantise(cuda, "gradient", { x: dx, rows, columns }, copies, copies);
 }
 
 /** Runs `f` with memory for sums over some of the rows each, and adds those up. */
-function withParts(cuda: CudaDevice, rows: number, C: number, dWeight: Handle, f: (partial: Handle, parts: number) => void): void {
-  const parts = Math.min(rows, mostParts);
+function withParts(cuda: CudaDevice, parts: number, C: number, dWeight: Handle, f: (partial: Handle, parts: number) => void): void {
   cuda.withScratch(parts * C * bytesPerElement.f32, (partial) => {
     f(partial, parts);
     cuda.launch(weightGradient, { grid: [Math.ceil(C / 32)], block: 512 }, partial, dWeight, parts, C);
@@ -97,14 +127,15 @@ export const rmsNorm: KernelOf<typeof rmsNormOp> = ([y, inverseRms], [x, weight]
   return cuda.launch(forwardRows[dtype], { grid: [rows], block: 128 }, y.handle, inverseRms.handle, x.handle, weight.handle, C, eps);
 };
 
-export const rmsNormGrad: KernelOf<typeof rmsNormGradOp> = ([dx, dWeight], [g, x, weight, inverseRms]) => {
+export const rmsNormGrad: KernelOf<typeof rmsNormGradOp> = ([dx, dWeight], [g, x, weight, inverseRms, residual]) => {
   const cuda = cudaOf(dx);
+  const added = residual?.handle ?? 0;
   const [rows, C, dtype] = [inverseRms.size, weight.size, fusedType(x)];
   if (widthOf(dtype, C) !== "any") {
     const tensors = { x: x.handle, weight: weight.handle, rstd: inverseRms.handle, rows, columns: C };
-    return normBackward(cuda, { ...tensors, dy: g.handle, residual: 0, dx: dx.handle, dWeight: dWeight.handle });
+    return normBackward(cuda, { ...tensors, dy: g.handle, residual: added, dx: dx.handle, dWeight: dWeight.handle });
   }
-  return withParts(cuda, rows, C, dWeight.handle, (partial, parts) => {
-    cuda.launch(backwardRows[dtype], { grid: [parts], block: 256 }, dx.handle, partial, g.handle, x.handle, weight.handle, inverseRms.handle, rows, C);
+  return withParts(cuda, Math.min(rows, mostParts), C, dWeight.handle, (partial, parts) => {
+    cuda.launch(backwardRows[dtype], { grid: [parts], block: 256 }, dx.handle, partial, g.handle, x.handle, weight.handle, inverseRms.handle, added, rows, C);
   });
 };
