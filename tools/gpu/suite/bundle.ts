@@ -34,6 +34,17 @@ export function hasPyTorch(): boolean {
   return spawnSync("python3", ["-c", find], { stdio: "ignore" }).status === 0;
 }
 
+/** Path of cuBLASLt: where DANU_CUDA_CUBLASLT says, among Python's packages, to which PyTorch brings it, or in the toolkit. */
+export function findCublasLt(): string | null {
+  const told = process.env["DANU_CUDA_CUBLASLT"];
+  if (told !== undefined) return told;
+  const { stdout } = spawnSync("python3", ["-c", "import sys; print('\\n'.join(sys.path))"], { encoding: "utf8" });
+  // Wheels for CUDA 13 have a folder for all libraries, those for 12 one for each.
+  const folders = (stdout ?? "").split("\n").filter((path) => path !== "").flatMap((path) => ["cu13", "cublas"].map((part) => join(path, "nvidia", part, "lib")));
+  const places = [...folders, "/usr/local/cuda/lib64"].flatMap((folder) => ["libcublasLt.so.13", "libcublasLt.so.12"].map((name) => join(folder, name)));
+  return places.find((path) => existsSync(path)) ?? null;
+}
+
 /** Path of NVIDIA's checker of kernels, where it is installed. */
 export function findSanitizer(): string | null {
   const folders = [...(process.env["PATH"] ?? "").split(":"), "/usr/local/cuda/bin", "/opt/nvidia/compute-sanitizer"];

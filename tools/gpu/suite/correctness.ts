@@ -1,8 +1,4 @@
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-
-import { findSanitizer, hasPyTorch, programNames, programPath, suiteCommand } from "./bundle.ts";
+import { findCublasLt, findSanitizer, programNames, programPath, suiteCommand } from "./bundle.ts";
 import type { Findings, Part } from "./part.ts";
 import { testFiles } from "./tests.ts";
 
@@ -12,11 +8,12 @@ export function correctnessParts(): Part[] {
   // `machine` measures and has no kernels of ours.
   const programs = programNames().filter((name) => name !== "machine");
   const sanitizer = findSanitizer();
+  const cublasLt = findCublasLt();
+  const env = cublasLt === null ? {} : { DANU_CUDA_CUBLASLT: cublasLt };
   return [
-    ...Object.keys(testFiles).filter((name) => name !== "cublas").map((name): Part => (
-      { name: `tests/${name}`, command: suiteCommand("test", name), limit: 200, alone: false, findings: countTests }
+    ...Object.keys(testFiles).filter((name) => name !== "cublaslt" || cublasLt !== null).map((name): Part => (
+      { name: `tests/${name}`, command: suiteCommand("test", name), env, limit: 200, alone: false, findings: countTests }
     )),
-    ...(hasPyTorch() ? [cublas()] : []),
     ...programs.map((name): Part => (
       { name: `kernels/${name}`, command: [programPath(name)], limit: 60, alone: false, findings: countChecks }
     )),
@@ -25,16 +22,6 @@ export function correctnessParts(): Part[] {
       limit: 60, alone: false, findings: countChecks,
     }))),
   ];
-}
-
-/** Our products beside those of cuBLAS, which PyTorch makes first. */
-function cublas(): Part {
-  const products = join(mkdtempSync(join(tmpdir(), "danu-cublas-")), "products");
-  const script = 'python3 "$1" "$2" && shift 2 && exec "$@"';
-  return {
-    name: "tests/cublas", command: ["sh", "-c", script, "sh", programPath("cublas.py"), products, ...suiteCommand("test", "cublas")],
-    env: { DANU_CUBLAS_PRODUCTS: products }, limit: 120, alone: false, findings: countTests,
-  };
 }
 
 function countTests(output: string): Findings {

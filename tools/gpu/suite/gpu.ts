@@ -2,6 +2,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { CudaDevice } from "../../../packages/cuda/src/device.ts";
+import { CublasLtLibrary } from "../../../packages/cuda/src/cublaslt/library.ts";
 import { Driver } from "../../../packages/cuda/src/driver.ts";
 import { inspectCuda } from "../../../packages/cuda/src/index.ts";
 import type { Standin as Instead } from "../../../packages/cuda/test/standin/control.ts";
@@ -15,18 +16,28 @@ const MOST_CALLS = 1_000_000;
 
 /** The real GPU, where tests ask for the stand-in: an older chip is this one with the kernels of the older one. Nothing
  *  looks over the driver's shoulder here, so that there is never a report, and the driver does not fail when asked to. */
-export class Standin implements Pick<Instead, "library" | "folder" | "reset" | "setChip" | "setDevices" | "setLazy" | "fail" | "calls" | "reports" | "clear" | "live"> {
+export class Standin implements Pick<Instead, "library" | "folder" | "cublasLt" | "reset" | "setChip" | "setDevices" | "setLazy" | "fail" | "calls" | "reports" | "clear" | "live"> {
   readonly library: string = process.env["DANU_CUDA_DRIVER"] ?? "libcuda.so.1";
   readonly folder: string = process.env["DANU_CUDA_KERNELS"] ?? join(dirname(fileURLToPath(import.meta.url)), "..", "lib");
   readonly #calls: string[] = [];
+  #notesCublasLt = false;
 
   static load(): Promise<Standin> {
     return Promise.resolve(new Standin());
   }
 
   private constructor() {
-    this.#noteCalls();
+    this.#noteCalls("cu", Driver.load(this.library).functions);
     this.#noteLaunches();
+  }
+
+  /** The real library, whose calls are noted as well. */
+  get cublasLt(): string {
+    const path = process.env["DANU_CUDA_CUBLASLT"];
+    if (path === undefined) throw new NotOnThisGpuError("needs cuBLASLt; DANU_CUDA_CUBLASLT says where it is");
+    if (!this.#notesCublasLt) this.#noteCalls("cublasLt", CublasLtLibrary.load(path).functions);
+    this.#notesCublasLt = true;
+    return path;
   }
 
   reset(): void {
@@ -75,13 +86,13 @@ export class Standin implements Pick<Instead, "library" | "folder" | "reset" | "
     this.#calls.push(call);
   }
 
-  /** Calls of the driver, by their names; of launches see below. */
-  #noteCalls(): void {
-    const functions = Driver.load(this.library).functions as unknown as Record<string, (...args: unknown[]) => number>;
+  /** Calls of a library, by their names; of launches see below. */
+  #noteCalls(prefix: string, library: object): void {
+    const functions = library as Record<string, (...args: unknown[]) => number>;
     for (const [name, call] of Object.entries(functions)) {
       if (name === "LaunchKernel") continue;
       functions[name] = (...args) => {
-        this.#note(`cu${name}`);
+        this.#note(`${prefix}${name}`);
         return call(...args);
       };
     }

@@ -3,7 +3,7 @@ import { startTests, type File, type Task, type VitestRunner } from "@vitest/run
 /** Test files that run on the GPU as they are. */
 export const testFiles: Readonly<Record<string, () => Promise<unknown>>> = {
   conformance: () => import("../../../packages/cuda/test/conformance.test.ts"),
-  cublas: () => import("../../../packages/cuda/test/cublas.test.ts"),
+  cublaslt: () => import("../../../packages/cuda/test/cublaslt.test.ts"),
   matmul: () => import("../../../packages/cuda/test/matmul.test.ts"),
   attention: () => import("../../../packages/cuda/test/attention.test.ts"),
   fused: () => import("../../../packages/cuda/test/fused.test.ts"),
