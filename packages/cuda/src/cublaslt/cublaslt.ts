@@ -94,9 +94,10 @@ export class CublasLt {
       status = this.#library.functions.MatmulAlgoGetHeuristic(
         this.#handle, operation, A, B, D, D, preference, 1, new Uint8Array(result.buffer), count,
       );
-      if (!isRefusal(status)) this.#library.check("cublasLtMatmulAlgoGetHeuristic", status);
     });
-    if (status !== 0 || found === 0 || result.getInt32(STATUS_AT, true) !== 0) return null;
+    if (isRefusal(status)) return null;
+    this.#library.check("cublasLtMatmulAlgoGetHeuristic", status);
+    if (found === 0 || result.getInt32(STATUS_AT, true) !== 0) return null;
     const algorithm = new Uint8Array(new ArrayBuffer(256), 0, ALGORITHM_BYTES);
     algorithm.set(new Uint8Array(result.buffer, 0, ALGORITHM_BYTES));
     return algorithm;
