@@ -7,6 +7,7 @@ import { WORKSPACE_BYTES } from "../src/cublaslt/cublaslt.ts";
 import { CublasLtLibrary } from "../src/cublaslt/library.ts";
 import { cudaDevice, type CudaDevice, type CudaOptions } from "../src/index.ts";
 import { defineKernel } from "../src/kernel.ts";
+import { multiplyFp8 } from "../src/kernels/fp8/fp8-product.ts";
 import { multiply } from "../src/kernels/products/matmul.ts";
 import { twinMissing } from "./cuda-home.ts";
 import { productsIn } from "./product-cases.ts";
@@ -15,7 +16,7 @@ import { Standin } from "./standin/control.ts";
 const squares = defineKernel("gradient-norm", "gradient_norm_squares", "ppl");
 const [OUT_OF_MEMORY, NOT_INITIALIZED, INVALID_VALUE, EXECUTION_FAILED, NOT_SUPPORTED] = [2, 1, 7, 13, 15];
 
-describe.skipIf(twinMissing)(`errors of cuBLASLt on a stand-in${twinMissing}`, () => {
+describe.skipIf(twinMissing)(`cuBLASLt on a stand-in${twinMissing}`, () => {
   let standin: Standin;
   beforeAll(async () => {
     standin = await Standin.load(["elementwise", "gradient-norm", "matmul"]);
@@ -137,6 +138,13 @@ describe.skipIf(twinMissing)(`errors of cuBLASLt on a stand-in${twinMissing}`, (
       expect([count("cublasLtMatmulAlgoGetHeuristic"), count("cublasLtMatmul")]).toEqual([2, 3]);
       expect(standin.reports()).toEqual([]);
     });
+  });
+
+  test.each([["forward", "fast"], ["inputGradient", "exact"], ["weightGradient", "exact"]] as const)("sums of fp8, %s: %s", (use, sums) => {
+    using cuda = open();
+    const [y, a, b, scaleA, scaleB] = [cuda.allocate(1024), cuda.allocate(256), cuda.allocate(256), cuda.allocate(16), cuda.allocate(16)];
+    multiplyFp8(cuda, use, { y, a, b, scaleA, scaleB, M: 16, N: 16, K: 16 });
+    expect(standin.calls().find((call) => call.startsWith("cublasLtMatmul "))).toMatch(new RegExp(`^cublasLtMatmul t n ${sums} 0 `));
   });
 
   describe("a product that fails", () => {
