@@ -9,6 +9,7 @@ import { cudaDevice, type CudaDevice, type CudaOptions } from "../src/index.ts";
 import { defineKernel } from "../src/kernel.ts";
 import { multiplyFp8 } from "../src/kernels/fp8/fp8-product.ts";
 import { multiply } from "../src/kernels/products/matmul.ts";
+import type { Product } from "../src/kernels/products/product.ts";
 import { twinMissing } from "./cuda-home.ts";
 import { productsIn } from "./product-cases.ts";
 import { Standin } from "./standin/control.ts";
@@ -101,6 +102,20 @@ describe.skipIf(twinMissing)(`cuBLASLt on a stand-in${twinMissing}`, () => {
         expect(standin.live()).toMatchObject({ "cuBLASLt handle": 1, "cuBLASLt operation": 3, "cuBLASLt layout": 9, "cuBLASLt preference": 3 });
       }
       expect([standin.live(), standin.reports()]).toEqual([{}, []]);
+    });
+
+    test("are of products of one kind alone", () => {
+      using cuda = open();
+      const [y, a, b] = [cuda.allocate(4096), cuda.allocate(4096), cuda.allocate(4096)];
+      const base: Product = { y, a, b, residual: 0, dtype: "bf16", result: "bf16", M: 16, N: 16, K: 16, layout: "nn", count: 1, steps: [0, 0] };
+      const kinds: Product[] = [
+        base, { ...base, layout: "nt" }, { ...base, layout: "tn" }, { ...base, layout: "tt" }, { ...base, rowStepA: 24 }, { ...base, M: 8 }, { ...base, N: 8 }, { ...base, K: 8 },
+        { ...base, dtype: "f16", result: "f16" }, { ...base, result: "f32" }, { ...base, count: 2, steps: [1, 1] }, { ...base, count: 2, steps: [1, 0] },
+        { ...base, count: 2, steps: [0, 1] }, { ...base, count: 3, steps: [1, 1] },
+      ];
+      for (const product of [...kinds, ...kinds]) multiply(cuda, product);
+      expect([count("cublasLtMatmulAlgoGetHeuristic"), count("cublasLtMatmul")]).toEqual([kinds.length, 2 * kinds.length]);
+      expect(standin.reports()).toEqual([]);
     });
 
     test("are of their own on every GPU", async () => {

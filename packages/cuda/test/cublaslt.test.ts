@@ -1,7 +1,7 @@
 import { disposeTree, keep, linear, scope, tensor, zeros, type Tensor, type Values } from "@danu/tensor";
 import { hostTensor, relativeError, upload } from "@danu/testing";
 import fc from "fast-check";
-import { beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 
 import type { CudaDevice } from "../src/index.ts";
 import { multiplyFp8, multiplyFp8Group, type Fp8Product, type Fp8Use } from "../src/kernels/fp8/fp8-product.ts";
@@ -91,6 +91,7 @@ describe.skipIf(twinMissing)(`products of cuBLASLt${twinMissing}`, () => {
     standin = await Standin.load(["cast", "elementwise", "gemm", "matmul"]);
   }, 600_000);
   beforeEach(() => standin.clear());
+  afterEach(() => expect(standin.reports()).toEqual([]));
 
   describe("where danu has no kernels for Hopper", () => {
     let cuda: CudaDevice;
