@@ -1,5 +1,7 @@
 // The RMSNorm kernels on a GPU: against plain loops, repeated, and timed, each variant beside the others.
 // With --small only the small cases (for compute-sanitizer).
+#include "../kernels/fp8/norm-fp8.cu"
+#include "../kernels/fp8/quantise.cu"
 #include "../kernels/fused/norm.cu"
 #include "fp8.cuh"
 
@@ -7,8 +9,8 @@ constexpr float EPS = 1e-5f;
 template <int WARPS, int CHUNKS, int MIN> __global__ void __launch_bounds__(32 * WARPS, MIN) forward_variant(const Bf16* x, const Bf16* w, float* rstd, Bf16* y, uint8_t* q, unsigned* amax, const float* scale, int rows, int C, float eps) {
     rms_norm::forward<WARPS, CHUNKS>(x, w, rstd, y, q, amax, scale, C, eps);
 }
-template <int WARPS, int CHUNKS, int MIN> __global__ void __launch_bounds__(32 * WARPS, MIN) backward_variant(const Bf16* d_y, const Bf16* x, const Bf16* w, const float* rstd, const Bf16* d_residual, Bf16* d_x, float* partial, int rows, int C) {
-    rms_norm::backward<WARPS, CHUNKS>(d_y, x, w, rstd, d_residual, d_x, partial, rows, C);
+template <int WARPS, int CHUNKS, int MIN> __global__ void __launch_bounds__(32 * WARPS, MIN) backward_variant(const Bf16* d_y, const Bf16* x, const Bf16* w, const float* rstd, const Bf16* d_residual, Bf16* d_x, float* partial, int rows, int C, int run) {
+    rms_norm::backward<WARPS, CHUNKS>(d_y, x, w, rstd, d_residual, d_x, partial, rows, C, run);
 }
 /// A row a block of 256 threads, in double.
 __global__ void reference(const Bf16* x, const Bf16* w, const Bf16* d_y, const Bf16* residual, float* rstd, float* y, float* d_x, int C) {
@@ -36,13 +38,19 @@ __global__ void reference_weight(const Bf16* x, const Bf16* d_y, const float* rs
 __global__ void count_close(const float* want, const Bf16* got, size_t n, unsigned* wrong) { for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) if (!(fabsf(__bfloat162float(got[i]) - want[i]) <= fabsf(want[i]) / 250 + 1e-5f)) atomicAdd(wrong, 1); }
 
 struct Forward { const char* name; decltype(&rms_norm_forward) kernel; int threads, widest; };
+/// Blocks by number, a run of rows each.
 struct Backward { const char* name; decltype(&rms_norm_backward) kernel; int threads, parts, widest; };
+/// Blocks by slabs of 32 rows each, with copies and without.
+struct WithCopies { const char* name; decltype(&rms_norm_backward_fp8) kernel; decltype(&rms_norm_backward) without; int threads, slabs, widest; };
 const Forward FORWARD[] = {
     {"rms_norm_forward", rms_norm_forward, 64, 2560}, {"forward, a row a warp", forward_variant<1, 10, 16>, 32, 2560}, {"forward, a row 5 warps", forward_variant<5, 2, 8>, 160, 2560},
     {"rms_norm_forward_wide", rms_norm_forward_wide, 256, 8192}};
 const Backward BACKWARD[] = {
     {"rms_norm_backward, 384 blocks", rms_norm_backward, 320, 384, 2560}, {"backward 10 warps, 792 blocks", rms_norm_backward, 320, 792, 2560}, {"backward 5 warps, 528 blocks", backward_variant<5, 2, 4>, 160, 528, 2560},
     {"rms_norm_backward_wide, 384 blocks", rms_norm_backward_wide, 512, 384, 8192}};
+const WithCopies WITH_COPIES[] = {
+    {"rms_norm_backward_fp8, 2 slabs a block", rms_norm_backward_fp8, rms_norm_backward, 320, 2, 2560}, {"backward fp8, 1 slab a block", rms_norm_backward_fp8, rms_norm_backward, 320, 1, 2560},
+    {"backward fp8, 4 slabs a block", rms_norm_backward_fp8, rms_norm_backward, 320, 4, 2560}, {"rms_norm_backward_fp8_wide, 4 slabs a block", rms_norm_backward_fp8_wide, rms_norm_backward_wide, 512, 4, 8192}};
 
 void check(int rows, int C, bool time) {
     const size_t n = (size_t)rows * C; const int sets = time ? 2 : 1;
@@ -58,9 +66,10 @@ void check(int rows, int C, bool time) {
         const auto got = rstd.read(); for (int i = 0; i < rows; i++) ok = ok && fabsf(got[i] / true_rstd[i] - 1) < 2e-6f;
         line(f.name, shape_of(rows, C) + r.wanted(), ok, r.text, time ? n * (2. + 2 * y + q) : 0, run);
     }
+    const auto weight_error = [&] { const auto got = d_w.read(); double e = 0, size = 0; for (int c = 0; c < C; c++) { e += (got[c] - true_w[c]) * (got[c] - true_w[c]); size += true_w[c] * true_w[c]; } return sqrt(e / size); };
     for (const Backward& b : BACKWARD) if (C <= b.widest) {
         Buffer<float> partial((size_t)b.parts * C);
-        const auto run = [&](int i = 0) { const size_t o = i % sets * n; b.kernel<<<b.parts, b.threads>>>(d_y + o, x + o, w, want_rstd, residual + o, d_x, partial, rows, C); };
+        const auto run = [&](int i = 0) { const size_t o = i % sets * n; b.kernel<<<b.parts, b.threads>>>(d_y + o, x + o, w, want_rstd, residual + o, d_x, partial, rows, C, (rows + b.parts - 1) / b.parts); };
         const auto finish = [&](int = 0) { rms_norm_weight_gradient<<<(C + 31) / 32, 512>>>(partial, d_w, b.parts, C); };
         unsigned long long first[2]; bool ok = true;
         for (int k = 0; k < 2; k++) {
@@ -68,10 +77,24 @@ void check(int rows, int C, bool time) {
             const unsigned long long now[2] = {fingerprint(d_x).hash, fingerprint(d_w).hash}; for (int j = 0; j < 2; j++) { ok = ok && (!k || now[j] == first[j]); first[j] = now[j]; }
         }
         wrong.write({0}); count_close<<<1024, 256>>>(want_d, d_x, n, wrong); const unsigned bad = wrong.read()[0];
-        const auto got = d_w.read(); double e = 0, size = 0; for (int c = 0; c < C; c++) { e += (got[c] - true_w[c]) * (got[c] - true_w[c]); size += true_w[c] * true_w[c]; }
-        ok = ok && !bad && e < 1e-10 * size; char text[80]; snprintf(text, sizeof text, " [%u differ, dw %.1e]", bad, sqrt(e / size));
+        const double error = weight_error(); ok = ok && !bad && error < 1e-5; char text[80]; snprintf(text, sizeof text, " [%u differ, dw %.1e]", bad, error);
         line(b.name, shape_of(rows, C), ok, ok ? "" : text, time ? n * 8. : 0, run);
         if (time) line("  and its sum over blocks", std::to_string(b.parts) + " parts", true, "", b.parts * 4. * C, finish);
+    }
+    // With copies: bit for bit what a norm without them and a cast make.
+    int most; CHECK(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0));
+    for (const WithCopies& b : WITH_COPIES) if (const int shared = 32 * ((C + 127) / 128 * 128) + rms_norm::SUMS_BYTES; C <= b.widest && shared <= most) {
+        const int parts = ((rows + 31) / 32 + b.slabs - 1) / b.slabs; allow_shared(b.kernel, shared);
+        Buffer<float> partial((size_t)parts * C); Results<Fp8::e5m2> r(rows, C, 1000, false, true, true), apart(rows, C, 1000, false, true, true);
+        const auto both = [&](int i = 0) { const size_t o = i % sets * n; b.kernel<<<parts, b.threads, shared>>>(d_y + o, x + o, w, want_rstd, residual + o, d_x, partial, r.q(), r.t(), r.amax(), r.scale, rows, C, C, r.stride); };
+        const auto norm = [&](int i = 0) { const size_t o = i % sets * n; b.without<<<parts, b.threads>>>(d_y + o, x + o, w, want_rstd, residual + o, d_x, partial, rows, C, 32); };
+        const auto cast = [&](int = 0) { quantise_e5m2<<<tiles(rows) * tiles(C), QUANTISE_THREADS, QUANTISE_SHARED>>>(d_x, apart.q(), apart.t(), apart.amax(), apart.scale, rows, C, C, apart.stride); };
+        const auto bits = [&](auto& of) { return std::array<unsigned long long, 5>{fingerprint(d_x).hash, fingerprint(partial).hash, of.hash(of.q_), of.hash(of.t_), of.amax_.read()[0]}; };
+        d_x.poison(); partial.poison(); apart.poison(); norm(); cast(); CHECK(cudaGetLastError()); const auto wanted = bits(apart);
+        d_x.poison(); partial.poison(); d_w.poison(); const bool close = r.check(want_d, 1.f / 250, both), same = bits(r) == wanted;
+        rms_norm_weight_gradient<<<(C + 31) / 32, 512>>>(partial, d_w, parts, C);
+        line(b.name, shape_of(rows, C) + r.wanted(), close && same && weight_error() < 1e-5, r.text + (same ? "" : " [not the bits of norm and cast]"), time ? n * 10. : 0, both);
+        if (time) { line("  the norm alone", shape_of(rows, C), true, "", n * 8., norm); line("  norm, then cast", shape_of(rows, C) + r.wanted(), true, "", n * 10., [&](int i = 0) { norm(i); cast(); }); }
     }
 }
 

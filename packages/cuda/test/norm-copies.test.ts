@@ -44,15 +44,7 @@ async function gradientsOf(cuda: CudaDevice, { rows, columns, ...wanted }: Sampl
   return bytes as unknown as Outcome;
 }
 
-/** How far sums in f32 may differ by their order. */
-function expectClose(actual: Uint8Array, expected: Uint8Array): void {
-  const [got, wanted] = [new Float32Array(actual.slice().buffer), new Float32Array(expected.slice().buffer)];
-  const largest = wanted.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  expect(largest).toBeGreaterThan(0);
-  got.forEach((value, i) => expect(Math.abs(value - wanted[i]!)).toBeLessThanOrEqual(1e-6 * largest));
-}
-
-const narrow = { rows: 4100, columns: 136, rowwise: true, transposed: true };
+const narrow = { rows: 8165, columns: 136, rowwise: true, transposed: true };
 
 describe.skipIf(twinMissing)(`gradients of norms with fp8 copies${twinMissing}`, () => {
   let standin: Standin;
@@ -79,8 +71,7 @@ describe.skipIf(twinMissing)(`gradients of norms with fp8 copies${twinMissing}`,
       expect(launched()).toEqual(kernels);
       const expected = await gradientsOf(cuda, sample, false);
       // Comparing so many numbers one by one would take minutes.
-      for (const [i, name] of ["dx", "rowwise", "transposed", "amax"].entries()) expect(Buffer.compare(got[i]!, expected[i]!), name).toBe(0);
-      expectClose(got[4], expected[4]);
+      for (const [i, name] of ["dx", "rowwise", "transposed", "amax", "dWeight"].entries()) expect(Buffer.compare(got[i]!, expected[i]!), name).toBe(0);
     }, 60_000);
   });
 
@@ -90,8 +81,8 @@ describe.skipIf(twinMissing)(`gradients of norms with fp8 copies${twinMissing}`,
 
     // A launch that fails says which kernel it was for, without minutes of work on the CPU.
     test.each<[rows: number, columns: number, transposed: boolean, kernels: Readonly<Record<string, string>>]>([
-      [4064, 2560, true, { "8.0": "rms_norm_backward", "8.9": "rms_norm_backward", "9.0": "rms_norm_backward" }],
-      [4065, 2560, true, { "8.0": "rms_norm_backward_fp8", "8.9": "rms_norm_backward_fp8", "9.0": "rms_norm_backward_fp8" }],
+      [8160, 2560, true, { "8.0": "rms_norm_backward", "8.9": "rms_norm_backward", "9.0": "rms_norm_backward" }],
+      [8161, 2560, true, { "8.0": "rms_norm_backward_fp8", "8.9": "rms_norm_backward_fp8", "9.0": "rms_norm_backward_fp8" }],
       [16_384, 3072, true, { "8.0": "rms_norm_backward_fp8_wide", "8.9": "rms_norm_backward_fp8_wide", "9.0": "rms_norm_backward_fp8_wide" }],
       [16_384, 3840, true, { "8.0": "rms_norm_backward_fp8_wide", "8.9": "rms_norm_backward_wide", "9.0": "rms_norm_backward_fp8_wide" }],
       [16_384, 7168, true, { "8.0": "rms_norm_backward_wide", "8.9": "rms_norm_backward_wide", "9.0": "rms_norm_backward_fp8_wide" }],

@@ -16,7 +16,7 @@ template <int WARPS> DEVICE float block_sum(float v, float* meet) {
     return v;
 }
 
-/// A block's rows are runs of `run` rows, an even number where it has several, every gridDim.x-th; a thread has CHUNKS · 8 channels
+/// A block has every gridDim.x-th run of `run` rows, an even number where there are several; a thread has CHUNKS · 8 channels
 /// and their part of dw, and the next row is on its way while one waits for its mean.
 /// @param meet [2] of warps in shared memory: rows take turns, so that one barrier a row is enough
 /// @param copies `take(row, channel, dx)` gets what bf16 keeps of dx, `end_run(first)` follows each run

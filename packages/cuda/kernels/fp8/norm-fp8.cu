@@ -1,5 +1,5 @@
-// The way back through a norm whose dx a product in fp8 reads next: dx, and dw, as rms_norm_backward of norm.cu makes them, and the
-// e5m2 copies that quantise_e5m2 makes of that dx, without reading it again.
+// The way back through a norm whose dx a product in fp8 reads next: bit for bit the dx and dw of rms_norm_backward, and the e5m2
+// copies that quantise_e5m2 makes of that dx, without reading it again.
 // Must move, a channel of a row: 6 bytes, 2 with a residual, and 1 for each copy.
 // nvcc: -use_fast_math
 #include "../common/norm.cuh"
@@ -48,8 +48,8 @@ template <int WARPS, int CHUNKS> DEVICE void backward_fp8(const Bf16* d_y, const
 [[maybe_unused]] constexpr int SUMS_BYTES = 256;
 }  // namespace rms_norm
 
-/// Blocks of 320 threads, any number (parts): each sums dw over every parts-th slab of 32 rows, so that the same number gives the same
-/// bits on every GPU. C at most 2560, a multiple of 8. 256 bytes of shared memory, and 32 · ⌈C / 128⌉ · 128 with t: two blocks of
+/// Blocks of 320 threads, any number (parts): each sums dw over every parts-th slab, a run of 32 rows, so that the same number gives the
+/// same bits on every GPU. C at most 2560, a multiple of 8. 256 bytes of shared memory, and 32 · ⌈C / 128⌉ · 128 with t: two blocks of
 /// C = 2560 share a multiprocessor of Ampere's or Hopper's, and one fits Ada's.
 /// @param d_y [rows, C]  @param x [rows, C], the norm's input  @param w [C]  @param rstd [rows]  @param d_residual [rows, C]
 /// or null  @param d_x [rows, C], may be d_y or d_residual  @param partial [parts, C]  @param q e5m2 [rows, C] or null, its rows

@@ -37,11 +37,11 @@ template <int WARPS, int CHUNKS> DEVICE void forward(const Bf16* __restrict__ x,
     if (amax) raise<G>(amax, found, top, tops);
 }
 
-/// A block a run of ⌈rows / blocks⌉ rows.
-template <int WARPS, int CHUNKS> DEVICE void backward(const Bf16* d_y, const Bf16* x, const Bf16* w, const float* rstd, const Bf16* d_residual, Bf16* d_x, float* partial, int rows, int C) {
+/// Without copies.
+template <int WARPS, int CHUNKS> DEVICE void backward(const Bf16* d_y, const Bf16* x, const Bf16* w, const float* rstd, const Bf16* d_residual, Bf16* d_x, float* partial, int rows, int C, int run) {
     __shared__ float meet[2][WARPS];
     struct { DEVICE void take(int, int, const float (&)[8]) {} DEVICE void end_run(int) {} } none;
-    backward<WARPS, CHUNKS>(d_y, x, w, rstd, d_residual, d_x, partial, rows, C, (rows + gridDim.x - 1) / gridDim.x, meet, none);
+    backward<WARPS, CHUNKS>(d_y, x, w, rstd, d_residual, d_x, partial, rows, C, run, meet, none);
 }
 
 }  // namespace rms_norm
@@ -57,16 +57,17 @@ extern "C" __global__ void __launch_bounds__(256, 3) rms_norm_forward_wide(const
     if ((int)blockIdx.x < rows) rms_norm::forward<8, 4>(x, w, rstd, y, q, amax, scale, C, eps);
 }
 
-/// Blocks of 320 threads, any number (parts): each sums dw over ⌈rows / parts⌉ rows, so that the same number gives the same
+/// Blocks of 320 threads, any number (parts): each sums dw over every parts-th run of rows, so that the same number gives the same
 /// bits on every GPU. C at most 2560, a multiple of 8.
 /// @param d_y [rows, C]  @param x [rows, C], the norm's input  @param w [C]  @param rstd [rows]  @param d_residual [rows, C]
 /// or null  @param d_x [rows, C], may be d_y or d_residual  @param partial [parts, C]
-extern "C" __global__ void __launch_bounds__(320, 3) rms_norm_backward(const Bf16* d_y, const Bf16* x, const Bf16* w, const float* rstd, const Bf16* d_residual, Bf16* d_x, float* partial, int rows, int C) {
-    rms_norm::backward<10, 1>(d_y, x, w, rstd, d_residual, d_x, partial, rows, C);
+/// @param run rows, an even number or ⌈rows / parts⌉
+extern "C" __global__ void __launch_bounds__(320, 3) rms_norm_backward(const Bf16* d_y, const Bf16* x, const Bf16* w, const float* rstd, const Bf16* d_residual, Bf16* d_x, float* partial, int rows, int C, int run) {
+    rms_norm::backward<10, 1>(d_y, x, w, rstd, d_residual, d_x, partial, rows, C, run);
 }
 /// The same for C up to 8192: blocks of 512 threads.
-extern "C" __global__ void __launch_bounds__(512, 1) rms_norm_backward_wide(const Bf16* d_y, const Bf16* x, const Bf16* w, const float* rstd, const Bf16* d_residual, Bf16* d_x, float* partial, int rows, int C) {
-    rms_norm::backward<16, 2>(d_y, x, w, rstd, d_residual, d_x, partial, rows, C);
+extern "C" __global__ void __launch_bounds__(512, 1) rms_norm_backward_wide(const Bf16* d_y, const Bf16* x, const Bf16* w, const float* rstd, const Bf16* d_residual, Bf16* d_x, float* partial, int rows, int C, int run) {
+    rms_norm::backward<16, 2>(d_y, x, w, rstd, d_residual, d_x, partial, rows, C, run);
 }
 
 /// d_w[c] = Σ partial[p, c]. Blocks of 512 threads, ⌈C / 32⌉ of them: 16 warps sum every 16th part, then their sums in order.

@@ -30,18 +30,19 @@ void forward_case(int rows, int C, bool wide, bool with_y, bool with_q, bool wit
     say(std::string("rms_norm_forward") + (wide ? "_wide " : " ") + std::to_string(rows) + " x " + std::to_string(C) + (with_y ? " bf16" : "") + r.wanted() + (has_nan ? ", a NaN" : ""), wrong, text);
 }
 
-void backward_case(int rows, int C, int parts, bool wide, bool with_residual, Over over = nothing) {
+/// `run_of`: rows, 0 for as many as make one run a block.
+void backward_case(int rows, int C, int parts, bool wide, bool with_residual, Over over = nothing, int run_of = 0) {
     const Backward sample(rows, C, with_residual, over);
     const auto run = [&] {
         Gradients o(rows, C, parts, sample);
         twin::launch({parts, 1, 1}, wide ? 512 : 320, 1, 0, [&] {
-            (wide ? rms_norm_backward_wide : rms_norm_backward)(sample.upstream(o), sample.x.data(), sample.w.data(), sample.rstd.data(), sample.beside(o), o.d_x.data(), o.partial.data(), rows, C); });
+            (wide ? rms_norm_backward_wide : rms_norm_backward)(sample.upstream(o), sample.x.data(), sample.w.data(), sample.rstd.data(), sample.beside(o), o.d_x.data(), o.partial.data(), rows, C, run_of ? run_of : (rows + parts - 1) / parts); });
         twin::launch({(C + 31) / 32, 1, 1}, 512, 1, 0, [&] { rms_norm_weight_gradient(o.partial.data(), o.d_w.data(), parts, C); });
         return o;
     };
     const Gradients o = run(); std::string text;
     const long wrong = sample.wrong(o, text) + !(o == run());
-    say(std::string("rms_norm_backward") + (wide ? "_wide " : " ") + std::to_string(rows) + " x " + std::to_string(C) + " in " + std::to_string(parts) + sample.wanted(), wrong, text);
+    say(std::string("rms_norm_backward") + (wide ? "_wide " : " ") + std::to_string(rows) + " x " + std::to_string(C) + " in " + std::to_string(parts) + (run_of ? " by " + std::to_string(run_of) : "") + sample.wanted(), wrong, text);
 }
 
 int main() {
@@ -52,5 +53,6 @@ int main() {
     }
     backward_case(1, 8, 1, false, true); backward_case(37, 2560, 5, false, true); backward_case(40, 264, 7, false, false); backward_case(9, 3000, 4, true, true);
     backward_case(20, 1032, 3, false, true, d_y); backward_case(20, 520, 6, false, true, d_residual); backward_case(7, 8192, 2, true, false, d_y);
+    backward_case(75, 264, 3, false, true, d_y, 8); backward_case(70, 136, 2, true, true, nothing, 32);
     return failures;
 }

@@ -12,8 +12,8 @@ const forwardRows = {
   f32: defineKernel("norm-rows", "norm_rows_f32", "ppppif"),
   bf16: defineKernel("norm-rows", "norm_rows_bf16", "ppppif"),
 };
-const backwardNarrow = defineKernel("norm", "rms_norm_backward", "pppppppii");
-const backwardWide = defineKernel("norm", "rms_norm_backward_wide", "pppppppii");
+const backwardNarrow = defineKernel("norm", "rms_norm_backward", "pppppppiii");
+const backwardWide = defineKernel("norm", "rms_norm_backward_wide", "pppppppiii");
 const backwardFp8Narrow = defineKernel("norm-fp8", "rms_norm_backward_fp8", "pppppppppppiiii");
 const backwardFp8Wide = defineKernel("norm-fp8", "rms_norm_backward_fp8_wide", "pppppppppppiiii");
 const backwardRows = {
@@ -77,43 +77,51 @@ interface NormGradients {
 /** Where dx goes in e5m2 as well, by which factor, and what is raised to its largest magnitude. */
 type NormCopies = Fp8Copies & Pick<Fp8Scale, "scale" | "amax">;
 
-/** Rows that a block of the kernel with copies goes through before they leave transposed. */
+/** Rows that leave the kernel with copies transposed at once. */
 const SLAB = 32;
-/** Fewest slabs that it takes: of fewer, norm and cast one after the other are through sooner. By estimate. */
-const fewestSlabs = 128;
+/** Fewest slabs that it takes: two for each multiprocessor of an H100, or nearly. */
+const fewestSlabs = 256;
 
 /** Shared memory of its blocks. */
 function sharedBytes(columns: number, { transposed }: NormCopies): number {
   return (transposed === 0 ? 0 : SLAB * Math.ceil(columns / 128) * 128) + 256;
 }
 
-/** Enqueues the gradients of a norm, and casts of dx. What is cast is dx as bf16 has it, whichever kernel does it; rows are summed
- *  to dWeight in another order with copies than without. */
-export function normBackward(cuda: CudaDevice, gradients: Rows & NormGradients, copies?: NormCopies): void {
-  const { x, weight, rstd, rows, columns, dy, residual, dx, dWeight } = gradients;
-  const isNarrow = widthOf("bf16", columns) === "narrow";
+/** How rows are shared out: of `parts` blocks each takes every `parts`-th run of rows. The same with copies and without, for the
+ *  same bits of dWeight: slabs where there are enough, for as many blocks as an H100 runs at once or fewer that have as many each. */
+function sharesOf(rows: number, columns: number): { readonly parts: number; readonly run: number } {
   const slabs = Math.ceil(rows / SLAB);
-  if (copies !== undefined && slabs >= fewestSlabs && sharedBytes(columns, copies) <= cuda.chip.sharedBytes) {
-    const { rowwise, pitch = columns, transposed, scale, amax } = copies;
-    const [kernel, block] = isNarrow ? [backwardFp8Narrow, 320] as const : [backwardFp8Wide, 512] as const;
-    // As many blocks as an H100 runs at once, or fewer where those have no more slabs each.
-    const parts = Math.ceil(slabs / Math.ceil(slabs / (isNarrow ? 264 : 132)));
-    return withParts(cuda, parts, columns, dWeight, (partial) => {
-      const shape = { grid: [parts], block, shared: sharedBytes(columns, copies) } as const;
-      cuda.launch(kernel, shape, dy, x, weight, rstd, residual, dx, partial, rowwise, transposed, amax, scale, rows, columns, pitch, fp8Padded(rows));
-    });
+  if (slabs < fewestSlabs) {
+    const parts = Math.min(rows, mostParts);
+    return { parts, run: Math.ceil(rows / parts) };
   }
-  const [kernel, block] = isNarrow ? [backwardNarrow, 320] as const : [backwardWide, 512] as const;
-  withParts(cuda, Math.min(rows, mostParts), columns, dWeight, (partial, parts) => {
-    cuda.launch(kernel, { grid: [parts], block }, dy, x, weight, rstd, residual, dx, partial, rows, columns);
+  const most = widthOf("bf16", columns) === "narrow" ? 264 : 132;
+  return { parts: Math.ceil(slabs / Math.ceil(slabs / most)), run: SLAB };
+}
+
+/** Enqueues the gradients of a norm, and casts of dx as bf16 has it; the same bits whichever kernels do it. */
+export function normBackward(
+  cuda: CudaDevice, { x, weight, rstd, rows, columns, dy, residual, dx, dWeight }: Rows & NormGradients, copies?: NormCopies,
+): void {
+  const isNarrow = widthOf("bf16", columns) === "narrow";
+  const { parts, run } = sharesOf(rows, columns);
+  withParts(cuda, parts, columns, dWeight, (partial) => {
+    const inputs = [dy, x, weight, rstd, residual, dx, partial] as const;
+    const shape = { grid: [parts], block: isNarrow ? 320 : 512 } as const;
+    if (copies !== undefined && run === SLAB && sharedBytes(columns, copies) <= cuda.chip.sharedBytes) {
+      const { rowwise, pitch = columns, transposed, scale, amax } = copies;
+      const outputs = [rowwise, transposed, amax, scale, rows, columns, pitch, fp8Padded(rows)] as const;
+      return cuda.launch(isNarrow ? backwardFp8Narrow : backwardFp8Wide, { ...shape, shared: sharedBytes(columns, copies) }, ...inputs, ...outputs);
+    }
+    cuda.launch(isNarrow ? backwardNarrow : backwardWide, shape, ...inputs, rows, columns, run);
+    if (copies !== undefined) quantise(cuda, "gradient", { x: dx, rows, columns }, copies, copies);
   });
-  if (copies !== undefined) quantise(cuda, "gradient", { x: dx, rows, columns }, copies, copies);
 }
 
 /** Runs `f` with memory for sums over some of the rows each, and adds those up. */
-function withParts(cuda: CudaDevice, parts: number, C: number, dWeight: Handle, f: (partial: Handle, parts: number) => void): void {
+function withParts(cuda: CudaDevice, parts: number, C: number, dWeight: Handle, f: (partial: Handle) => void): void {
   cuda.withScratch(parts * C * bytesPerElement.f32, (partial) => {
-    f(partial, parts);
+    f(partial);
     cuda.launch(weightGradient, { grid: [Math.ceil(C / 32)], block: 512 }, partial, dWeight, parts, C);
   });
 }
@@ -135,7 +143,8 @@ export const rmsNormGrad: KernelOf<typeof rmsNormGradOp> = ([dx, dWeight], [g, x
     const tensors = { x: x.handle, weight: weight.handle, rstd: inverseRms.handle, rows, columns: C };
     return normBackward(cuda, { ...tensors, dy: g.handle, residual: added, dx: dx.handle, dWeight: dWeight.handle });
   }
-  return withParts(cuda, Math.min(rows, mostParts), C, dWeight.handle, (partial, parts) => {
+  const parts = Math.min(rows, mostParts);
+  return withParts(cuda, parts, C, dWeight.handle, (partial) => {
     cuda.launch(backwardRows[dtype], { grid: [parts], block: 256 }, dx.handle, partial, g.handle, x.handle, weight.handle, inverseRms.handle, added, rows, C);
   });
 };
