@@ -45,6 +45,7 @@ template <int WARPS, int CHUNKS> DEVICE void backward_fp8(const Bf16* d_y, const
     backward<WARPS, CHUNKS>(d_y, x, w, rstd, d_residual, d_x, partial, rows, C, slab.ROWS, meet, slab);
     raise<32 * WARPS>(amax, found, slab.top, meet[2]);
 }
+/// For the sums of two rows and the largest magnitudes, of up to 16 warps, behind the slab.
 [[maybe_unused]] constexpr int SUMS_BYTES = 256;
 }  // namespace rms_norm
 

@@ -37,13 +37,12 @@ template <int WARPS, int CHUNKS> DEVICE void forward(const Bf16* __restrict__ x,
     if (amax) raise<G>(amax, found, top, tops);
 }
 
-/// Without copies.
+/// The way back without copies.
 template <int WARPS, int CHUNKS> DEVICE void backward(const Bf16* d_y, const Bf16* x, const Bf16* w, const float* rstd, const Bf16* d_residual, Bf16* d_x, float* partial, int rows, int C, int run) {
     __shared__ float meet[2][WARPS];
     struct { DEVICE void take(int, int, const float (&)[8]) {} DEVICE void end_run(int) {} } none;
     backward<WARPS, CHUNKS>(d_y, x, w, rstd, d_residual, d_x, partial, rows, C, run, meet, none);
 }
-
 }  // namespace rms_norm
 
 /// Blocks of 64 threads, one a row; C at most 2560, a multiple of 8.
