@@ -91,6 +91,8 @@ describe.skipIf(twinMissing)(`products of cuBLASLt${twinMissing}`, () => {
     standin = await Standin.load(["cast", "elementwise", "gemm", "matmul"]);
   }, 600_000);
   beforeEach(() => standin.clear());
+  /** Whether cuBLASLt was asked for a way to do a product. */
+  const isAsked = (): boolean => standin.calls().some((call) => call.startsWith("cublasLtMatmulAlgoGetHeuristic"));
   afterEach(() => expect(standin.reports()).toEqual([]));
 
   describe("where danu has no kernels for Hopper", () => {
@@ -130,6 +132,7 @@ describe.skipIf(twinMissing)(`products of cuBLASLt${twinMissing}`, () => {
     ])("fp8: %s, %j", async (use, sample, by) => {
       await expectRight(cuda, use, [sample], ([product]) => multiplyFp8(cuda, use, product!), 2 ** -8);
       expect(productsIn(standin.calls())).toEqual([by]);
+      expect(isAsked()).toBe(by === "cublasLtMatmul");
     });
 
     test("fp8 with a residual", async () => {
@@ -208,6 +211,7 @@ describe.skipIf(twinMissing)(`products of cuBLASLt${twinMissing}`, () => {
     using cuda = openOn(standin, "cublaslt");
     await expectRight(cuda, "forward", [{ M: 16, N: 32, K: 48, margin: 0 }], ([product]) => multiplyFp8(cuda, "forward", product!));
     expect(productsIn(standin.calls())).toEqual(["matmul_e4m3_nt"]);
+    expect(isAsked()).toBe(false);
   });
 
   describe("on Hopper", () => {
