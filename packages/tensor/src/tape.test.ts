@@ -238,6 +238,56 @@ test("pullback takes gradients of several results, and none for some", async () 
   expect([both, one]).toEqual([[8], [6]]);
 });
 
+describe("a rule that completes a gradient", () => {
+  /** Doubles x; its rule notes what has arrived for x, and gives no gradient where it is told so. */
+  const doubling = (seen: (number[] | null)[], gives = true): t.Op<readonly [t.Tensor], readonly [t.Tensor], null> => (
+    t.defineOp<readonly [t.Tensor], readonly [t.Tensor], null>({
+      name: "doubling", infer: ([x]) => [{ shape: x.shape, dtype: x.dtype }],
+      vjp: ([g], _, __, ___, ____, { arrived }) => {
+        seen.push(arrived && [...arrived.shape]);
+        if (g === null || !gives) return [null];
+        const own = t.mul(g, 2);
+        return [arrived === null ? own : t.add(own, arrived)];
+      },
+      decompose: ([x]) => [t.mul(x, 2)],
+      completes: 0,
+    })
+  );
+
+  test("gets what later ops left, and what earlier ones leave is added", async () => {
+    const seen: (number[] | null)[] = [];
+    const op = doubling(seen);
+    const gradients = await values(() => {
+      const grad = (f: (x: t.Tensor) => t.Tensor): t.Tensor => t.valueAndGrad((x: t.Tensor) => t.sum(f(x)))(vector(1, 3))[1];
+      const double = (x: t.Tensor): t.Tensor => t.run(op, [x], null)[0];
+      return [
+        grad(double), grad((x) => t.add(double(x), t.mul(x, 5))), grad((x) => { const five = t.mul(x, 5); return t.add(double(x), five); }),
+        grad((x) => double(double(x))), grad((x) => t.add(double(x), double(x))), grad((x) => double(t.stopGradient(x))),
+      ];
+    });
+    expect(gradients).toEqual([[2, 2], [7, 7], [7, 7], [4, 4], [4, 4], [0, 0]]);
+    expect(seen).toEqual([null, [2], null, null, null, null, [2]]);
+  });
+
+  test("loses nothing where it gives none, or where what has arrived is of another type", async () => {
+    const seen: (number[] | null)[] = [];
+    const [none, wide, apart] = await values(() => {
+      const op = doubling(seen, false);
+      const [, first] = t.valueAndGrad((x: t.Tensor) => t.sum(t.add(t.run(op, [x], null)[0], t.mul(x, 5))))(vector(1, 3));
+      // The gradient of a weight is f32, that of what is normed has its type.
+      const p = t.cast(t.tensor(device, [0.5, -1, 2, 0.25], [2, 2]), "bf16");
+      const weight = t.ones(device, [2], "bf16");
+      const loss = (normed: t.Tensor, read: t.Tensor): t.Tensor => t.sum(t.cast(t.linear(t.rmsNorm(normed, weight), read), "f32"));
+      const [, both] = t.valueAndGrad((x: t.Tensor) => loss(x, x))(p);
+      const [, { normed, read }] = t.valueAndGrad((x: { normed: t.Tensor; read: t.Tensor }) => loss(x.normed, x.read))({ normed: t.mul(p, 1), read: p });
+      return [first, both, t.add(t.cast(normed, "f32"), read)];
+    });
+    expect(none).toEqual([5, 5]);
+    expect(seen).toEqual([[2]]);
+    expect(wide).toEqual(apart);
+  });
+});
+
 test("leaves are visited in the order of their keys, with their paths", () => {
   using a = vector(1);
   using b = vector(2);
