@@ -222,8 +222,8 @@ describe.skipIf(twinMissing)(`fp8 layers${twinMissing}`, () => {
     });
     test("gradients have the same bits, cast as they are made or as they are read", async () => {
       await fc.assert(fc.asyncProperty(stacks, async (size) => {
-        // A view in between makes no copies, and changes nothing else.
-        expect(await fp8Blocks(cuda, size, (x) => x)).toEqual(await fp8Blocks(cuda, size, (x) => reshape(x, x.shape)));
+        // Views in between make no copies, and change nothing else.
+        expect(await fp8Blocks(cuda, size, (x) => x)).toEqual(await fp8Blocks(cuda, size, (x) => reshape(reshape(x, [-1]), x.shape)));
       }), { numRuns: 3, seed: 9 });
     }, 300_000);
   });

@@ -14,8 +14,8 @@ const sizes = fc.record({
 
 test("gradients that are cast by the op that makes them have the same bits as those that are cast by the op that reads them", async () => {
   await fc.assert(fc.asyncProperty(sizes, async (size) => {
-    // A view in between makes no copies, and changes nothing else.
-    expect(await fp8Blocks(device, size, (x) => x)).toEqual(await fp8Blocks(device, size, (x) => t.reshape(x, x.shape)));
+    // Views in between make no copies, and change nothing else.
+    expect(await fp8Blocks(device, size, (x) => x)).toEqual(await fp8Blocks(device, size, (x) => t.reshape(t.reshape(x, [-1]), x.shape)));
   }), times(40));
 });
 
