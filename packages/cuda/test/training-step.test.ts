@@ -8,6 +8,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 
 import type { CudaDevice } from "../src/index.ts";
 import { twinMissing } from "./cuda-home.ts";
+import { productsIn } from "./product-cases.ts";
 import { Standin } from "./standin/control.ts";
 import { onChip } from "./standin/on-chip.ts";
 
@@ -169,6 +170,8 @@ describe.skipIf(twinMissing)(`a training step${twinMissing}`, () => {
         expect(Math.abs(gradientNorm / expected[step]!.gradientNorm - 1), `norm of step ${step + 1}`).toBeLessThan(0.05);
       });
       expect(own.at(-1)!.loss).toBeLessThan(0.97 * own[0]!.loss);
+      const did = productsIn(standin.calls()).filter((by) => /cublasLt|_e[45]m[23]_/.test(by));
+      expect([...new Set(did)].sort()).toEqual(products === "danu" ? ["matmul_e4m3_nt", "matmul_e5m2_nt"] : ["cublasLtMatmul"]);
     }, 600_000);
   });
 });
