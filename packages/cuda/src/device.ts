@@ -1,5 +1,3 @@
-import { setImmediate, setTimeout } from "node:timers/promises";
-
 import {
   Device, DeviceError, UsageError,
   type AnyOp, type AnyUpdate, type AttrsOf, type Handle, type InputsOf, type KernelOf, type Repeated, type Tensor,
@@ -17,9 +15,10 @@ import { Memory, type MemoryUse } from "./memory.ts";
 import { Modules } from "./modules.ts";
 import { RecentWork } from "./recent-work.ts";
 import { RepeatedWork } from "./repeated-work.ts";
-import { EVENT_WITHOUT_TIME, Downloads, Uploads } from "./staging.ts";
-import { isKernelFault, NOT_READY, statusText } from "./status.ts";
+import { Downloads, Uploads } from "./staging.ts";
+import { isKernelFault, statusText } from "./status.ts";
 import { TensorMaps } from "./tensor-map.ts";
+import { Waits } from "./waits.ts";
 
 /** Blocks, threads and shared memory of a launch. */
 export interface LaunchShape {
@@ -49,8 +48,7 @@ export class CudaDevice extends Device {
   readonly #downloads: Downloads;
   readonly #memory: Memory;
   readonly #repeated = new Set<RepeatedWork<unknown>>();
-  /** Events of those who wait for work. */
-  readonly #waiting = new Set<number>();
+  readonly #waits: Waits;
   /** Name of the op whose kernels are being launched. */
   #op = "";
   readonly #recent = new RecentWork();
@@ -73,6 +71,7 @@ export class CudaDevice extends Device {
     this.#maps = new TensorMaps(this.#driver);
     this.#uploads = new Uploads(this.#driver, this.#context.stream);
     this.#downloads = new Downloads(this.#driver);
+    this.#waits = new Waits(this.#driver, this.#context.stream);
     try {
       this.fault = this.allocate(FAULT_BYTES);
       this.fill(this.fault, 0, 4, FAULT_BYTES / 4);
@@ -137,22 +136,11 @@ export class CudaDevice extends Device {
   /** Waits for the work enqueued so far, without blocking other work of the process. */
   async finish(): Promise<void> {
     this.#use();
-    const { functions } = this.#driver;
-    const done = this.#driver.handle("cuEventCreate", (out) => functions.EventCreate(out, EVENT_WITHOUT_TIME));
-    this.#waiting.add(done);
-    this.#driver.check("cuEventRecord", functions.EventRecord(done, this.#context.stream));
-    // Short work is done within a few turns of the event loop; longer work is worth a timer's millisecond.
-    for (let turn = 0; this.#state === "open"; turn++) {
-      this.#context.use();
-      const status = functions.EventQuery(done);
-      if (status !== NOT_READY) {
-        this.#waiting.delete(done);
-        functions.EventDestroy_v2(done);
-        return this.#driver.check("a kernel", status);
-      }
-      await (turn < 200 ? setImmediate() : setTimeout(1));
-    }
-    return this.#use();
+    await this.#waits.untilDone(() => {
+      if (this.#state === "open") this.#context.use();
+      return this.#state === "open";
+    });
+    this.#use();
   }
 
   /** Enqueues a kernel. @throws DeviceError where it cannot be launched */
@@ -284,7 +272,7 @@ export class CudaDevice extends Device {
     this.#cublasLt?.[Symbol.dispose]();
     this.#memory.releaseAll();
     functions.StreamSynchronize(this.#context.stream);
-    for (const event of this.#waiting) functions.EventDestroy_v2(event);
+    this.#waits.free();
     this.#uploads.free();
     this.#downloads.free();
     this.#modules.free();
