@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { beforeEach, expect, test } from "vitest";
 
-import * as t from "../index.ts";
+import * as t from "../../index.ts";
 import { randomSource } from "@danu/testing";
 
 // The fused ops against fp8Linear, whose golden file torch made: in f32 nothing is rounded between the steps, so that they agree

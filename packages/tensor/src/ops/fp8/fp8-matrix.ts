@@ -1,14 +1,14 @@
-import type { Device } from "../device.ts";
-import { DTypeError, ShapeError } from "../errors.ts";
-import { defineUpdate, runUpdate, type Update } from "../op.ts";
-import { keep } from "../scope.ts";
-import { formatShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
-import { assignSlice } from "./assign-slice.ts";
-import { zeros } from "./full.ts";
+import type { Device } from "../../device.ts";
+import { DTypeError, ShapeError } from "../../errors.ts";
+import { defineUpdate, runUpdate, type Update } from "../../op.ts";
+import { keep } from "../../scope.ts";
+import { formatShape } from "../../shape.ts";
+import type { Tensor } from "../../tensor.ts";
+import { assignSlice } from "../assign-slice.ts";
+import { zeros } from "../full.ts";
 import { checkScaling, factorOf, fp8Margin, fp8Scaling, largestMagnitude, noteMagnitude, setFactor, toFp8 } from "./fp8-scaling.ts";
-import { maximum } from "./maximum.ts";
-import { transpose } from "./permute.ts";
+import { maximum } from "../maximum.ts";
+import { transpose } from "../permute.ts";
 
 /** Weights that products read in fp8: one matrix, or several that read the same input, one below the other. */
 export interface Fp8Matrix {

@@ -2,7 +2,7 @@ import { expectClose, goldenJson, relativeError, type GoldenTensor } from "@danu
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 
-import * as t from "../index.ts";
+import * as t from "../../index.ts";
 
 interface GoldenStep {
   readonly input: GoldenTensor;

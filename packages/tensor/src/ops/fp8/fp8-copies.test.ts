@@ -2,7 +2,7 @@ import { fp8Blocks, hostTensor, times, upload } from "@danu/testing";
 import fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
 
-import * as t from "../index.ts";
+import * as t from "../../index.ts";
 
 const device = t.referenceDevice();
 afterEach(() => { expect(device.liveBuffers).toBe(0); });
