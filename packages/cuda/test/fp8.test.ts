@@ -217,7 +217,7 @@ describe.skipIf(twinMissing)(`fp8 layers${twinMissing}`, () => {
     }, 300_000);
 
     const stacks: fc.Arbitrary<Fp8Blocks> = fc.record({
-      rows: fc.constantFrom([1], [2, 9], [150]), C: fc.constantFrom(16, 144), F: fc.constantFrom(32, 80), blocks: fc.constant(2),
+      rows: fc.constantFrom([1], [2, 9], [50]), C: fc.constantFrom(16, 48), F: fc.constantFrom(32, 80), blocks: fc.constant(2),
       dtype: fc.constant("bf16" as const), calibrate: fc.boolean(), seed: fc.nat(1e6),
     });
     test("gradients have the same bits, cast as they are made or as they are read", async () => {
