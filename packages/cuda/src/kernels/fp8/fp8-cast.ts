@@ -68,7 +68,7 @@ export interface Matrix {
 }
 
 /** Where the copies of a matrix go; 0 for one that is not wanted. */
-export interface Fp8Copies {
+export interface CopyPlaces {
   /** `[rows, columns]`, its rows `pitch` apart: `columns` where they are left out. */
   readonly rowwise: Handle;
   readonly pitch?: number;
@@ -83,7 +83,8 @@ export function measure(cuda: CudaDevice, { x, rows, columns }: Matrix, amax: Ha
 
 /** Casts a matrix and notes its largest magnitude. */
 export function quantise(
-  cuda: CudaDevice, row: Fp8Row, { x, rows, columns }: Matrix, { rowwise, pitch = columns, transposed }: Fp8Copies, { scale, amax }: Pick<Fp8Scale, "scale" | "amax">,
+  cuda: CudaDevice, row: Fp8Row, { x, rows, columns }: Matrix, { rowwise, pitch = columns, transposed }: CopyPlaces,
+  { scale, amax }: Pick<Fp8Scale, "scale" | "amax">,
 ): void {
   cuda.launch(quantiseTo[fp8Types[row].dtype], tiles(rows, columns), x, rowwise, transposed, amax, scale, rows, columns, pitch, fp8Padded(rows));
 }
@@ -96,10 +97,10 @@ export interface Arrived {
 }
 
 /** Runs `f` with the copies of a gradient, which came with it or are made now, and with what undoes their factor.
- *  @param needs copies that are wanted  */
+ *  @param needs copies that are wanted */
 export function withCopies(
   cuda: CudaDevice, { gradient, copy, copyTransposed }: Arrived, { scaling, calibrate }: Pick<Fp8Factor, "scaling" | "calibrate">,
-  needs: { readonly rowwise: boolean; readonly transposed: boolean }, f: (copies: Fp8Copies, inverse: Handle) => void,
+  needs: { readonly rowwise: boolean; readonly transposed: boolean }, f: (copies: CopyPlaces, inverse: Handle) => void,
 ): void {
   if (copy !== null && copyTransposed !== null) {
     return f({ rowwise: copy.handle, transposed: copyTransposed.handle }, addressIn(scaling, "gradient", "inverse"));
@@ -115,7 +116,7 @@ export function withCopies(
 }
 
 /** Where a gradient is cast for the op that reads it, and by which factor; undefined where no copies are wanted. */
-export function copiesTo(rowwise: Tensor, transposed: Tensor, castBy: Tensor | null): (Fp8Copies & Pick<Fp8Scale, "scale" | "amax">) | undefined {
+export function copiesTo(rowwise: Tensor, transposed: Tensor, castBy: Tensor | null): (CopyPlaces & Pick<Fp8Scale, "scale" | "amax">) | undefined {
   if (castBy === null) return undefined;
   const [scale, amax] = [addressIn(castBy, "gradient", "scale"), addressIn(castBy, "gradient", "amax")];
   return { rowwise: rowwise.handle, transposed: transposed.handle, scale, amax };

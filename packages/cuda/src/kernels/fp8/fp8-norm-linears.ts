@@ -1,7 +1,9 @@
-import { bytesPerElement, fp8Padded, type AttrsOf, type fp8NormLinearsGradOp, type fp8NormLinearsOp, type Handle, type KernelOf, type Tensor } from "@danu/tensor";
+import {
+  bytesPerElement, fp8Padded, type AttrsOf, type fp8NormLinearsGradOp, type fp8NormLinearsOp, type Handle, type KernelOf, type Tensor,
+} from "@danu/tensor";
 
 import { cudaOf, type CudaDevice } from "../../device.ts";
-import { copiesTo, measure, quantise, quantiseNormed, weightInverse, withScale, type Fp8Copies, type Fp8Scale, type Matrix } from "./fp8-cast.ts";
+import { copiesTo, measure, quantise, quantiseNormed, weightInverse, withScale, type CopyPlaces, type Fp8Scale, type Matrix } from "./fp8-cast.ts";
 import { multiplyFp8, multiplyFp8Group } from "./fp8-product.ts";
 import { normBackward, normForward } from "../fused/rms-norm.ts";
 
@@ -31,7 +33,7 @@ export interface CastGradient {
   readonly columns: number;
   /** Raises a number to the largest magnitude of what is cast. */
   readonly measure: (amax: Handle) => void;
-  readonly cast: (copies: Fp8Copies, scale: Fp8Scale) => void;
+  readonly cast: (copies: CopyPlaces, scale: Fp8Scale) => void;
 }
 
 /** Casts a gradient as it comes. */

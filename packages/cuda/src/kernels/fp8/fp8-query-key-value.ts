@@ -3,7 +3,7 @@ import { fp8Padded, type KernelOf, type Tensor } from "@danu/tensor";
 
 import { cudaOf, type CudaDevice } from "../../device.ts";
 import { defineKernel } from "../../kernel.ts";
-import type { Fp8Copies, Fp8Scale } from "./fp8-cast.ts";
+import type { CopyPlaces, Fp8Scale } from "./fp8-cast.ts";
 import { castAsItIs, fp8NormLinears, normLinearsGrad, type CastGradient } from "./fp8-norm-linears.ts";
 import { rope } from "../fused/rope.ts";
 
@@ -32,7 +32,7 @@ export const fp8QueryKeyValue: KernelOf<typeof fp8QueryKeyValueOp> = (y, [x, nor
 function castTurned(cuda: CudaDevice, g: Tensor, table: Tensor, positions: Tensor): CastGradient {
   const [H, D] = g.shape.slice(2) as [number, number];
   const [rows, columns] = [positions.size, H * D];
-  const cast = ({ rowwise, pitch = columns, transposed }: Fp8Copies, { scale, amax }: Pick<Fp8Scale, "scale" | "amax">): void => {
+  const cast = ({ rowwise, pitch = columns, transposed }: CopyPlaces, { scale, amax }: Pick<Fp8Scale, "scale" | "amax">): void => {
     const shape = { grid: [Math.ceil(rows / ROWS) * Math.ceil(H / HEADS)], block: 256, shared: sharedBytes(D) } as const;
     const sizes = [rows, H, D, table.shape[0]!, pitch, fp8Padded(rows)] as const;
     cuda.launch(turnBack, shape, g.handle, table.handle, positions.handle, cuda.fault, rowwise, transposed, amax, scale, ...sizes);

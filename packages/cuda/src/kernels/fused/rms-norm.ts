@@ -3,7 +3,7 @@ import { bytesPerElement, fp8Padded, type Handle, type KernelOf, type rmsNormGra
 import { cudaOf, type CudaDevice } from "../../device.ts";
 import { defineKernel } from "../../kernel.ts";
 import { fusedType, type FusedDType } from "../flat.ts";
-import { quantise, type Fp8Copies, type Fp8Scale } from "../fp8/fp8-cast.ts";
+import { quantise, type CopyPlaces, type Fp8Scale } from "../fp8/fp8-cast.ts";
 
 // bf16 rows of a multiple of 8 channels stay in registers, up to 2560 and up to 8192 of them; any others are read twice.
 const forwardNarrow = defineKernel("norm", "rms_norm_forward", "pppppppiif");
@@ -75,7 +75,7 @@ interface NormGradients {
 }
 
 /** Where dx goes in e5m2 as well, by which factor, and what is raised to its largest magnitude. */
-type NormCopies = Fp8Copies & Pick<Fp8Scale, "scale" | "amax">;
+type NormCopies = CopyPlaces & Pick<Fp8Scale, "scale" | "amax">;
 
 /** Rows that leave the kernel with copies transposed at once. */
 const SLAB = 32;

@@ -4,9 +4,9 @@ import type { Tensor } from "../../tensor.ts";
 import { cast } from "../cast.ts";
 import { concat } from "../concat.ts";
 import { zeros } from "../full.ts";
+import { transpose } from "../permute.ts";
 import { rowsOf } from "./fp8-products.ts";
 import { factorOf, fp8Cast, fp8Types, largestMagnitude, noteMagnitude, toFp8, type Fp8Cast } from "./fp8-scaling.ts";
-import { transpose } from "../permute.ts";
 
 /** A gradient `[..., C]` cast to f8e5m2 by the rule that completes it, for the rule that reads it: companions on a tape. */
 export type Fp8Copies = readonly [

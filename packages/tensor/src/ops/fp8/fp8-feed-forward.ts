@@ -7,14 +7,14 @@ import { add } from "../add.ts";
 import { cast } from "../cast.ts";
 import { concat } from "../concat.ts";
 import { zeros } from "../full.ts";
+import { reshape } from "../reshape.ts";
+import { rmsNormGradOp, type RmsNormAttrs } from "../rms-norm.ts";
+import { swigluGradOp, swigluOp } from "../swiglu.ts";
 import { castGradient, copiesOf, fp8CopySpecs, type Fp8Copies } from "./fp8-copies.ts";
 import { checkFp8Weights, type Fp8Matrix } from "./fp8-matrix.ts";
 import { checkNorm, fp8Norm } from "./fp8-norm-linears.ts";
 import { checkOneFloat, fp8InputGradient, fp8Product, fp8WeightGradient, rowsOf, split, type Fp8Attrs } from "./fp8-products.ts";
 import { fp8Cast } from "./fp8-scaling.ts";
-import { reshape } from "../reshape.ts";
-import { rmsNormGradOp, type RmsNormAttrs } from "../rms-norm.ts";
-import { swigluGradOp, swigluOp } from "../swiglu.ts";
 
 type FeedForwardAttrs = RmsNormAttrs & Fp8Attrs;
 

@@ -5,11 +5,11 @@ import type { Tensor } from "../../tensor.ts";
 import { add } from "../add.ts";
 import { cast } from "../cast.ts";
 import { zeros } from "../full.ts";
+import { reshape } from "../reshape.ts";
 import { castGradient } from "./fp8-copies.ts";
 import { checkFp8Weights, type Fp8Matrix } from "./fp8-matrix.ts";
 import { checkOneFloat, emptyLike, fp8InputGradient, fp8Product, fp8WeightGradient, rowsOf, type Fp8Attrs } from "./fp8-products.ts";
 import { fp8Cast } from "./fp8-scaling.ts";
-import { reshape } from "../reshape.ts";
 
 /** Which gradients are wanted; those that are not come back empty. */
 interface GradAttrs extends Fp8Attrs {

@@ -6,9 +6,9 @@ import { formatShape } from "../../shape.ts";
 import type { Tensor } from "../../tensor.ts";
 import { assignSlice } from "../assign-slice.ts";
 import { zeros } from "../full.ts";
-import { checkScaling, factorOf, fp8Margin, fp8Scaling, largestMagnitude, noteMagnitude, setFactor, toFp8 } from "./fp8-scaling.ts";
 import { maximum } from "../maximum.ts";
 import { transpose } from "../permute.ts";
+import { checkScaling, factorOf, fp8Margin, fp8Scaling, largestMagnitude, noteMagnitude, setFactor, toFp8 } from "./fp8-scaling.ts";
 
 /** Weights that products read in fp8: one matrix, or several that read the same input, one below the other. */
 export interface Fp8Matrix {

@@ -5,14 +5,14 @@ import { formatShape } from "../../shape.ts";
 import type { Tensor } from "../../tensor.ts";
 import { cast } from "../cast.ts";
 import { zeros } from "../full.ts";
+import { reshape } from "../reshape.ts";
+import { rmsNormGradOp, rmsNormOp, type RmsNormAttrs } from "../rms-norm.ts";
 import { copiesOf, fp8CopySpecs } from "./fp8-copies.ts";
 import { checkFp8Weights, type Fp8Matrix } from "./fp8-matrix.ts";
 import {
   checkOneFloat, fp8InputGradient, fp8Product, fp8WeightGradient, rowsOf, sideBySide, split, type Fp8Attrs,
 } from "./fp8-products.ts";
 import { fp8Cast, type Fp8Cast } from "./fp8-scaling.ts";
-import { reshape } from "../reshape.ts";
-import { rmsNormGradOp, rmsNormOp, type RmsNormAttrs } from "../rms-norm.ts";
 
 type NormLinearsAttrs = RmsNormAttrs & Fp8Attrs;
 

@@ -4,12 +4,12 @@ import { sizeOf, type Shape } from "../../shape.ts";
 import type { Tensor } from "../../tensor.ts";
 import { cast } from "../cast.ts";
 import { concat } from "../concat.ts";
-import type { Fp8Matrix } from "./fp8-matrix.ts";
-import { factorOf, type Fp8Cast } from "./fp8-scaling.ts";
 import { matmul } from "../matmul.ts";
 import { mul } from "../mul.ts";
 import { reshape } from "../reshape.ts";
 import { slice } from "../slice.ts";
+import type { Fp8Matrix } from "./fp8-matrix.ts";
+import { factorOf, type Fp8Cast } from "./fp8-scaling.ts";
 
 // What the fp8 ops decompose into, beside the casts.
 
