@@ -1,4 +1,4 @@
-import { linear, matmul, scope, type DType } from "@danu/tensor";
+import { linear, linearInputGradOp, matmul, run, scope, type DType } from "@danu/tensor";
 import { hostTensor, relativeError, upload } from "@danu/testing";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 
@@ -45,6 +45,7 @@ describe.skipIf(twinMissing)(`products${twinMissing}`, () => {
       ["gemm_bf16_forward_f32", "f32", (own, dtype) => matmul(own(1, M, K), own(2, N, K), { transposeB: true, dtype })],
       ["gemm_bf16_forward_residual", "bf16", (own) => linear(own(1, M, K), own(2, N, K), own(3, M, N))],
       ["gemm_bf16_input_gradient", "bf16", (own, dtype) => matmul(own(1, M, K), own(2, K, N), { dtype })],
+      ["gemm_bf16_input_gradient_residual", "bf16", (own) => run(linearInputGradOp, [own(1, M, K), own(2, K, N), own(3, M, N)], null)[0]],
       ["gemm_bf16_weight_gradient", "f32", (own, dtype) => matmul(own(1, K, M), own(2, K, N), { transposeA: true, dtype })],
     ])("%s, %s", async (kernel, type, call) => {
       await expectExact(cuda, "bf16", type, call);

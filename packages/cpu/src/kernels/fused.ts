@@ -1,13 +1,13 @@
 import { attentionGradOp, attentionOp, ropeOp, type AttentionAttrs } from "@danu/attention";
 import { adamwOp, clipScaleOp, sumSquaresOp } from "@danu/optim";
 import {
-  addIntoOp, ignoreIndex, linearCrossEntropyOp, linearOp, rmsNormGradOp, rmsNormOp, scaleIntoOp, swigluGradOp, swigluOp, tokenLossesGradOp,
+  addIntoOp, ignoreIndex, linearCrossEntropyOp, linearInputGradOp, linearOp, rmsNormGradOp, rmsNormOp, scaleIntoOp, swigluGradOp, swigluOp, tokenLossesGradOp,
   tokenLossesOp,
   type KernelOf, type Tensor,
 } from "@danu/tensor";
 
 import { codeOf, cpuOf, elementBytes, type CpuDevice } from "../device.ts";
-import { linearKernel } from "./matmul.ts";
+import { linearInputGradKernel, linearKernel } from "./matmul.ts";
 
 /** The fused kernels compute in f32 from f32 or bf16; other types take the decomposition. */
 function isNative(x: readonly (Tensor | null)[]): boolean {
@@ -144,6 +144,7 @@ const adamw: KernelOf<typeof adamwOp> = ([param, gradient, mean, variance, gradi
 /** Gives the CPU its own kernels for the fused ops. */
 export function provideFused(cpu: CpuDevice): void {
   cpu.provide(linearOp, linearKernel, isNative)
+    .provide(linearInputGradOp, linearInputGradKernel, (x) => isNative(x) && x.every((one) => one === null || one.dtype === x[0].dtype))
     .provide(rmsNormOp, rmsNorm, isNative)
     .provide(rmsNormGradOp, rmsNormGrad, isNative)
     .provide(swigluOp, swiglu, isNative)

@@ -1,6 +1,6 @@
 import {
   bytesPerElement, matmulBatches,
-  type DType, type Handle, type KernelOf, type linearOp, type matmulOp, type Tensor,
+  type DType, type Handle, type KernelOf, type linearInputGradOp, type linearOp, type matmulOp, type Tensor,
 } from "@danu/tensor";
 
 import { codeOf, cpuOf, type CpuDevice } from "../device.ts";
@@ -52,5 +52,16 @@ export const linearKernel: KernelOf<typeof linearOp> = ([y], [x, weight, residua
   const dtype = codeOf(x.dtype);
   cpu.check("linear", cpu.library.gemm(
     cpu.queue, y.handle, x.handle, weight.handle, residual?.handle ?? 0, rows, O, C, C, C, O, O, 0, 1, dtype, dtype, 0, 1,
+  ));
+};
+
+/** `dx = g · weight (+ residual)` in one product. */
+export const linearInputGradKernel: KernelOf<typeof linearInputGradOp> = ([dx], [g, weight, residual]) => {
+  const cpu = cpuOf(dx);
+  const [O, C] = weight.shape as [number, number];
+  const rows = O === 0 ? dx.size / Math.max(C, 1) : g.size / O;
+  const dtype = codeOf(g.dtype);
+  cpu.check("linearInputGrad", cpu.library.gemm(
+    cpu.queue, dx.handle, g.handle, weight.handle, residual?.handle ?? 0, rows, C, O, O, C, C, C, 0, 0, dtype, dtype, 0, 1,
   ));
 };

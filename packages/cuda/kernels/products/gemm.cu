@@ -12,6 +12,7 @@
 //   gemm_bf16_forward_residual bf16 [M, K]         bf16 [N, K]         bf16, + residual    256 × 256       214,016
 //   gemm_bf16_forward_f32      bf16 [M, K]         bf16 [N, K]         f32                 256 × 256       230,400
 //   gemm_bf16_input_gradient   bf16 [M, K]         bf16 [K, N]         bf16                256 × 256       230,400
+//   gemm_bf16_input_gradient_residual, the same + residual                            256 × 256       214,016
 //   gemm_bf16_weight_gradient  bf16 [K, M]         bf16 [K, N]         f32                 256 × 256       230,400
 //   gemm_bf16_weight_gradient_add, the same product added to D
 //
@@ -30,7 +31,7 @@ using E4m3 = __nv_fp8_e4m3; using E5m2 = __nv_fp8_e5m2; using Bf16 = __nv_bfloat
 
 template <class T, Output OUTPUT> using Forward = Gemm<T, T, 128, 256, OUTPUT == Output::bf16_residual ? 3 : 4, Share::b, false, OUTPUT>;
 template <Output OUTPUT> using Fp8Gradient = Gemm<E5m2, E4m3, 256, 128, 4, Share::a, true, OUTPUT>;
-using Bf16InputGradient = Gemm<Bf16, Bf16, 128, 256, 4, Share::b, false, Output::bf16, K_MAJOR, MN_MAJOR>;
+template <Output OUTPUT> using Bf16InputGradient = Gemm<Bf16, Bf16, 128, 256, OUTPUT == Output::bf16_residual ? 3 : 4, Share::b, false, OUTPUT, K_MAJOR, MN_MAJOR>;
 template <Output OUTPUT> using Bf16WeightGradient = Gemm<Bf16, Bf16, 128, 256, 4, Share::b, false, OUTPUT, MN_MAJOR, MN_MAJOR>;
 
 /// What the table promises: half an operand that is shared fits a box of 128 rows.
@@ -38,7 +39,7 @@ template <class G, size_t BYTES> constexpr bool IN_TABLE = sizeof(typename G::Sh
 static_assert(IN_TABLE<Forward<E4m3, Output::bf16>, 230400> && IN_TABLE<Forward<E4m3, Output::bf16_residual>, 214016>);
 static_assert(IN_TABLE<Fp8Gradient<Output::bf16>, 230400> && IN_TABLE<Fp8Gradient<Output::f32>, 230400>);
 static_assert(IN_TABLE<Forward<Bf16, Output::bf16>, 230400> && IN_TABLE<Forward<Bf16, Output::bf16_residual>, 214016> && IN_TABLE<Forward<Bf16, Output::f32>, 230400>);
-static_assert(IN_TABLE<Bf16InputGradient, 230400> && IN_TABLE<Bf16WeightGradient<Output::f32>, 230400> && IN_TABLE<Bf16WeightGradient<Output::f32_add>, 230400>);
+static_assert(IN_TABLE<Bf16InputGradient<Output::bf16>, 230400> && IN_TABLE<Bf16InputGradient<Output::bf16_residual>, 214016> && IN_TABLE<Bf16WeightGradient<Output::f32>, 230400> && IN_TABLE<Bf16WeightGradient<Output::f32_add>, 230400>);
 static_assert(sizeof(Problem) == 512 && offsetof(Problem, scale_a) == 384 && offsetof(Problem, M) == 400, "three maps, two pointers, three sizes");
 }  // namespace products
 
@@ -51,6 +52,7 @@ extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) g
 extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_forward(const __grid_constant__ Problems<1> problems) { gemm<products::Forward<products::Bf16, Output::bf16>, 1>(problems); }
 extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_forward_residual(const __grid_constant__ Problems<1> problems, const __grid_constant__ CUtensorMap residual) { gemm<products::Forward<products::Bf16, Output::bf16_residual>, 1>(problems, &residual); }
 extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_forward_f32(const __grid_constant__ Problems<1> problems) { gemm<products::Forward<products::Bf16, Output::f32>, 1>(problems); }
-extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_input_gradient(const __grid_constant__ Problems<1> problems) { gemm<products::Bf16InputGradient, 1>(problems); }
+extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_input_gradient(const __grid_constant__ Problems<1> problems) { gemm<products::Bf16InputGradient<Output::bf16>, 1>(problems); }
+extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_input_gradient_residual(const __grid_constant__ Problems<1> problems, const __grid_constant__ CUtensorMap residual) { gemm<products::Bf16InputGradient<Output::bf16_residual>, 1>(problems, &residual); }
 extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_weight_gradient(const __grid_constant__ Problems<1> problems) { gemm<products::Bf16WeightGradient<Output::f32>, 1>(problems); }
 extern "C" __global__ void __launch_bounds__(384, 1) __cluster_dims__(2, 1, 1) gemm_bf16_weight_gradient_add(const __grid_constant__ Problems<1> problems) { gemm<products::Bf16WeightGradient<Output::f32_add>, 1>(problems); }

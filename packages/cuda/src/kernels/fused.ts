@@ -2,7 +2,7 @@ import { fp8QueryKeyValueGradOp, fp8QueryKeyValueOp, ropeOp } from "@danu/attent
 import { adamwOp, clipScaleOp, sumSquaresOp } from "@danu/optim";
 import {
   addIntoOp, fp8FeedForwardGradOp, fp8FeedForwardOp, fp8LinearGradOp, fp8LinearOp, fp8NormLinearsGradOp, fp8NormLinearsOp, fp8UpdateOp,
-  linearCrossEntropyOp, linearOp, rmsNormGradOp, rmsNormOp, scaleIntoOp, swigluGradOp, swigluOp, tokenLossesGradOp, tokenLossesOp,
+  linearCrossEntropyOp, linearInputGradOp, linearOp, rmsNormGradOp, rmsNormOp, scaleIntoOp, swigluGradOp, swigluOp, tokenLossesGradOp, tokenLossesOp,
 } from "@danu/tensor";
 
 import type { CudaDevice } from "../device.ts";
@@ -16,7 +16,7 @@ import { fp8Linear, fp8LinearGrad, isForFp8 } from "./fp8/fp8-linear.ts";
 import { fp8NormLinears, fp8NormLinearsGrad } from "./fp8/fp8-norm-linears.ts";
 import { fp8QueryKeyValue, fp8QueryKeyValueGrad, isForTurning } from "./fp8/fp8-query-key-value.ts";
 import { clipScale, sumSquares } from "./updates/gradient-norm.ts";
-import { isOperand, linearKernel } from "./products/matmul.ts";
+import { isOperand, linearInputGradKernel, linearKernel } from "./products/matmul.ts";
 import { rmsNorm, rmsNormGrad } from "./fused/rms-norm.ts";
 import { rope } from "./fused/rope.ts";
 import { swiglu, swigluGrad } from "./fused/swiglu.ts";
@@ -26,6 +26,7 @@ import { addInto, scaleInto } from "./updates/updates.ts";
 export function provideFused(cuda: CudaDevice): void {
   provideAttention(cuda);
   cuda.provide(linearOp, linearKernel, ([x]) => isOperand(x.dtype))
+    .provide(linearInputGradOp, linearInputGradKernel, (x) => isOperand(x[0].dtype) && x.every((one) => one === null || one.dtype === x[0].dtype))
     .provide(fp8LinearOp, fp8Linear, ([x, , , , rowwise]) => isForFp8({ activations: [x], matrices: [rowwise] }))
     .provide(fp8LinearGradOp, fp8LinearGrad, ([g, x, , transposed]) => isForFp8({ activations: [g, x], matrices: [transposed] }))
     .provide(fp8NormLinearsOp, fp8NormLinears, ([x, norm, , rowwise, , ...weights]) => (

@@ -76,7 +76,8 @@ int main() {
     ENTRY(200, 136, 208, gemm_bf16_forward, Forward<H, Output::bf16>);
     ENTRY(264, 776, 72, gemm_bf16_forward_residual, Forward<H, Output::bf16_residual>);
     ENTRY(264, 268, 72, gemm_bf16_forward_f32, Forward<H, Output::f32>);
-    ENTRY(136, 264, 328, gemm_bf16_input_gradient, Bf16InputGradient);
+    ENTRY(136, 264, 328, gemm_bf16_input_gradient, Bf16InputGradient<Output::bf16>);
+    ENTRY(264, 520, 72, gemm_bf16_input_gradient_residual, Bf16InputGradient<Output::bf16_residual>);
     ENTRY(264, 136, 97, gemm_bf16_weight_gradient, Bf16WeightGradient<Output::f32>);
     ENTRY(264, 264, 97, gemm_bf16_weight_gradient_add, Bf16WeightGradient<Output::f32_add>);
     VARIANT(512, 512, 384, E4, E4, 256, 128, 3, Share::b, true, Output::bf16);

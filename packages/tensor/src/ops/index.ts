@@ -34,7 +34,7 @@ export { pad, padOp, slice, sliceOp, type PadAttrs, type SliceAttrs } from "./sl
 export { concat, concatOp } from "./concat.ts";
 export { broadcastTo, broadcastToOp } from "./broadcast-to.ts";
 export { matmul, matmulOp, type MatmulAttrs } from "./matmul.ts";
-export { linear, linearOp } from "./linear.ts";
+export { linear, linearInputGradOp, linearOp } from "./linear.ts";
 export { fp8CopySpecs, fp8Padded, type Fp8Copies } from "./fp8/fp8-copies.ts";
 export { fp8FeedForward, fp8FeedForwardGradOp, fp8FeedForwardOp, type FeedForwardWeights } from "./fp8/fp8-feed-forward.ts";
 export { fp8Linear, fp8LinearGradOp, fp8LinearOp } from "./fp8/fp8-linear.ts";

@@ -26,10 +26,10 @@ export const linearOp: Op<LinearInputs, readonly [Tensor], null> = defineOp({
     }
     return [{ shape, dtype: x.dtype }];
   },
-  vjp: ([g], [x, weight, residual], _, __, [needsX, needsWeight]) => {
+  vjp: ([g], [x, weight, residual], _, __, [needsX, needsWeight], { arrived }) => {
     if (g === null) return [null, null, null];
     const rows = reshape(g, [rowsOf(x), weight.shape[0]!]);
-    const dx = needsX ? reshape(matmul(rows, weight), x.shape) : null;
+    const dx = needsX ? run(linearInputGradOp, [g, weight, arrived], null)[0] : null;
     const flat = reshape(x, [rowsOf(x), weight.shape[1]!]);
     const dWeight = needsWeight ? matmul(rows, flat, { transposeA: true, dtype: "f32" }) : null;
     return [dx, dWeight, residual && g];
@@ -42,6 +42,20 @@ export const linearOp: Op<LinearInputs, readonly [Tensor], null> = defineOp({
     return [cast(add(y, cast(residual, "f32")), x.dtype)];
   },
   saves: { inputs: [0, 1], outputs: [] },
+  completes: 0,
+});
+
+/** Gradient of the input of `linear`, with another gradient of it added in f32: `g · weight (+ residual)`. */
+export const linearInputGradOp: Op<readonly [g: Tensor, weight: Tensor, residual: Tensor | null], readonly [Tensor], null> = defineOp({
+  name: "linearInputGrad",
+  infer: ([g, weight]) => [{ shape: [...g.shape.slice(0, -1), weight.shape[1]!], dtype: g.dtype }],
+  vjp: null,
+  decompose: ([g, weight, residual]) => {
+    const rows = reshape(g, [rowsOf(g), weight.shape[0]!]);
+    const shape = [...g.shape.slice(0, -1), weight.shape[1]!];
+    if (residual === null) return [reshape(matmul(rows, weight), shape)];
+    return [cast(add(reshape(matmul(rows, weight, { dtype: "f32" }), shape), cast(residual, "f32")), g.dtype)];
+  },
 });
 
 /** Number of rows of `[..., C]`, which stays defined where C is 0. */

@@ -38,6 +38,20 @@ const linear = conformanceCase(t.linearOp, {
   ],
 });
 
+const linearInputGrad = conformanceCase(t.linearInputGradOp, {
+  dtypes: computed,
+  sample: (dtype) =>
+    fc.tuple(rows, axisSizes, axisSizes, fc.boolean(), seeds).map(([shape, C, O, residual, seed]) => ({
+      x: [
+        summands(dtype, [...shape, O], seed),
+        summands(dtype, [O, C], seed + 1),
+        residual ? summands(dtype, [...shape, C], seed + 2) : null,
+      ],
+      attrs: null,
+    })),
+  bound: ({ x: [g] }) => ({ sum: g.shape.at(-1)! + 1 }),
+});
+
 /** Bounds of the gradients of rmsNorm from the sizes of its normalised values, at most √C each. */
 function normGradientBounds(x: HostTensor, weight: HostTensor, inverse: number, g: number): readonly [{ readonly absolute: number }, { readonly absolute: number }] {
   const C = x.shape.at(-1)!;
@@ -234,6 +248,7 @@ const scaleInto = conformanceCase(t.scaleIntoOp, {
 /** Cases of the ops of @danu/tensor that have a decomposition. */
 export const fusedCases: readonly ConformanceCase[] = [
   linear,
+  linearInputGrad,
   rmsNorm,
   rmsNormGrad,
   swiglu,

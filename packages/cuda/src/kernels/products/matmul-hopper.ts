@@ -5,7 +5,11 @@ import { defineKernel, type Kernel } from "../../kernel.ts";
 import { gemmResidualSignature, gemmShape, gemmSignature, isForGemm, operandMap, resultMap } from "./gemm.ts";
 import { rowStepsOf, type Product } from "./product.ts";
 
-const forwardResidual = defineKernel("gemm", "gemm_bf16_forward_residual", gemmResidualSignature);
+/** Kernels that add a residual in bf16, by layout. */
+const withResidual: Readonly<Partial<Record<string, Kernel<typeof gemmResidualSignature>>>> = {
+  nt: defineKernel("gemm", "gemm_bf16_forward_residual", gemmResidualSignature),
+  nn: defineKernel("gemm", "gemm_bf16_input_gradient_residual", gemmResidualSignature),
+};
 const weightGradientAdd = defineKernel("gemm", "gemm_bf16_weight_gradient_add", gemmSignature);
 /** Kernels without a residual, by layout and type of the result. */
 const plain: Readonly<Partial<Record<string, Kernel<typeof gemmSignature>>>> = {
@@ -15,10 +19,11 @@ const plain: Readonly<Partial<Record<string, Kernel<typeof gemmSignature>>>> = {
   "tn f32": defineKernel("gemm", "gemm_bf16_weight_gradient", gemmSignature),
 };
 
-/** Whether there is a kernel: a residual is added to forward products in bf16, and to gradients of weights where they are. */
+/** Whether there is a kernel: a residual is added to what is made in bf16, and to gradients of weights where they are. */
 function isKnown({ y, residual, layout, result }: Product): boolean {
   const known = `${layout} ${result}`;
-  return residual === 0 ? plain[known] !== undefined : known === "nt bf16" || (known === "tn f32" && residual === y);
+  if (residual === 0) return plain[known] !== undefined;
+  return result === "bf16" ? withResidual[layout] !== undefined : known === "tn f32" && residual === y;
 }
 
 /** Whether the kernels for Hopper serve: large products of bf16 whose rows the copy engine can read, on the one chip that has
@@ -39,8 +44,8 @@ export function multiplyHopper(cuda: CudaDevice, product: Product): void {
     operandMap(cuda, a, "bf16", M, K, stepA, layout[0] === "n"), operandMap(cuda, b, "bf16", N, K, stepB, layout[1] === "t"),
     resultMap(cuda, y, result, M, N, N), 0, 0, M, N, K,
   ] as const;
-  if (residual !== 0 && layout === "nt") {
-    return cuda.launch(forwardResidual, gemmShape(cuda, true, product), ...problem, resultMap(cuda, residual, "bf16", M, N, N));
+  if (residual !== 0 && result === "bf16") {
+    return cuda.launch(withResidual[layout]!, gemmShape(cuda, true, product), ...problem, resultMap(cuda, residual, "bf16", M, N, N));
   }
   const kernel = residual === 0 ? plain[`${layout} ${result}`]! : weightGradientAdd;
   return cuda.launch(kernel, gemmShape(cuda, false, product), ...problem);

@@ -1,4 +1,4 @@
-import { bytesPerElement, matmulBatches, type DType, type Handle, type KernelOf, type linearOp, type matmulOp, type Tensor } from "@danu/tensor";
+import { bytesPerElement, matmulBatches, type DType, type Handle, type KernelOf, type linearInputGradOp, type linearOp, type matmulOp, type Tensor } from "@danu/tensor";
 
 import { cudaOf, type CudaDevice } from "../../device.ts";
 import { convert } from "../primitives/cast.ts";
@@ -66,5 +66,16 @@ export const linearKernel: KernelOf<typeof linearOp> = ([y], [x, weight, residua
   multiply(cudaOf(y), {
     y: y.handle, a: x.handle, b: weight.handle, residual: residual?.handle ?? 0, dtype, result: dtype,
     M: y.size / Math.max(N, 1), N, K, layout: "nt", count: 1, steps: [0, 0],
+  });
+};
+
+/** `dx = g · weight (+ residual)` in one product, of the types that products take. */
+export const linearInputGradKernel: KernelOf<typeof linearInputGradOp> = ([dx], [g, weight, residual]) => {
+  const [K, N] = weight.shape as [number, number];
+  const dtype = g.dtype as Operand;
+  const M = dx.size / Math.max(N, 1);
+  multiply(cudaOf(dx), {
+    y: dx.handle, a: g.handle, b: weight.handle, residual: residual?.handle ?? 0, dtype, result: dtype,
+    M, N, K, layout: layoutOf(M, N, false, false), count: 1, steps: [0, 0],
   });
 };
