@@ -1,5 +1,5 @@
 import {
-  cast, fp8CopySpecs, defineOp, dims, formatShape, fp8NormLinearsGradOp, fp8NormLinearsOp, reshape, run, scope, ShapeError, zeros,
+  cast, defineOp, dims, formatShape, fp8CopySpecs, fp8NormLinearsGradOp, fp8NormLinearsOp, reshape, run, scope, ShapeError, zeros,
   type Fp8Attrs, type Fp8Copies, type Fp8Matrix, type Op, type RmsNormAttrs, type Spec, type Tensor,
 } from "@danu/tensor";
 

@@ -49,8 +49,8 @@ export function planMemory(config: DecoderConfig, settings: MemorySettings, devi
 /** Memory that training is expected to take at most, in bytes.
  *
  *  A parameter has its f32 master weight, two moments and gradient, in low precision a copy, and in fp8 another two of a byte;
- *  with several micro-batches the gradients are there while activations are. One block more than those kept is on its way back; of a recomputed block only the stream is
- *  kept, while one of them is there in full. Frozen weights are held once. */
+ *  with several micro-batches the gradients are there while activations are. One block more than those kept is on its way back; of
+ *  a recomputed block only the stream is kept, while one of them is there in full. Frozen weights are held once. */
 function trainingBytes(config: DecoderConfig, settings: MemorySettings, recomputedBlocks: number): number {
   const { tokens, dtype, trained = parameterCount(config) } = settings;
   const { hiddenSize: C, layers } = config;

@@ -44,24 +44,24 @@ export const matmulKernel: KernelOf<typeof matmulOp> = ([y], [a, b], { transpose
   })));
 };
 
+/** `y = a · op(b) (+ residual)` of dense matrices of one type that GEMM takes itself. @param N columns of y  @param K columns of a */
+function product(y: Tensor, a: Tensor, b: Tensor, residual: Tensor | null, [N, K]: readonly [number, number], transposeB: boolean): void {
+  const cpu = cpuOf(y);
+  const rows = K === 0 ? y.size / Math.max(N, 1) : a.size / K;
+  const dtype = codeOf(a.dtype);
+  cpu.check("linear", cpu.library.gemm(
+    cpu.queue, y.handle, a.handle, b.handle, residual?.handle ?? 0, rows, N, K, K, transposeB ? K : N, N, N, 0, Number(transposeB), dtype, dtype, 0, 1,
+  ));
+}
+
 /** `y = x · weightᵀ (+ residual)` in one product; other types than f32 and bf16 are left to the decomposition. */
 export const linearKernel: KernelOf<typeof linearOp> = ([y], [x, weight, residual]) => {
-  const cpu = cpuOf(y);
   const [O, C] = weight.shape as [number, number];
-  const rows = C === 0 ? y.size / Math.max(O, 1) : x.size / C;
-  const dtype = codeOf(x.dtype);
-  cpu.check("linear", cpu.library.gemm(
-    cpu.queue, y.handle, x.handle, weight.handle, residual?.handle ?? 0, rows, O, C, C, C, O, O, 0, 1, dtype, dtype, 0, 1,
-  ));
+  product(y, x, weight, residual, [O, C], true);
 };
 
 /** `dx = g · weight (+ residual)` in one product. */
 export const linearInputGradKernel: KernelOf<typeof linearInputGradOp> = ([dx], [g, weight, residual]) => {
-  const cpu = cpuOf(dx);
   const [O, C] = weight.shape as [number, number];
-  const rows = O === 0 ? dx.size / Math.max(C, 1) : g.size / O;
-  const dtype = codeOf(g.dtype);
-  cpu.check("linearInputGrad", cpu.library.gemm(
-    cpu.queue, dx.handle, g.handle, weight.handle, residual?.handle ?? 0, rows, C, O, O, C, C, C, 0, 0, dtype, dtype, 0, 1,
-  ));
+  product(dx, g, weight, residual, [C, O], false);
 };

@@ -115,8 +115,11 @@ export function withCopies(
   ));
 }
 
-/** Where a gradient is cast for the op that reads it, and by which factor; undefined where no copies are wanted. */
-export function copiesTo(rowwise: Tensor, transposed: Tensor, castBy: Tensor | null): (CopyPlaces & Pick<Fp8Scale, "scale" | "amax">) | undefined {
+/** Where the copies of a matrix go, by which factor, and what is raised to its largest magnitude. */
+export type CastPlaces = CopyPlaces & Pick<Fp8Scale, "scale" | "amax">;
+
+/** Where a gradient is cast for the op that reads it; undefined where no copies are wanted. */
+export function copiesTo(rowwise: Tensor, transposed: Tensor, castBy: Tensor | null): CastPlaces | undefined {
   if (castBy === null) return undefined;
   const [scale, amax] = [addressIn(castBy, "gradient", "scale"), addressIn(castBy, "gradient", "amax")];
   return { rowwise: rowwise.handle, transposed: transposed.handle, scale, amax };

@@ -3,7 +3,7 @@ import { bytesPerElement, fp8Padded, type Handle, type KernelOf, type rmsNormGra
 import { cudaOf, type CudaDevice } from "../../device.ts";
 import { defineKernel } from "../../kernel.ts";
 import { fusedType, type FusedDType } from "../flat.ts";
-import { quantise, type CopyPlaces, type Fp8Scale } from "../fp8/fp8-cast.ts";
+import { quantise, type CastPlaces } from "../fp8/fp8-cast.ts";
 
 // bf16 rows of a multiple of 8 channels stay in registers, up to 2560 and up to 8192 of them; any others are read twice.
 const forwardNarrow = defineKernel("norm", "rms_norm_forward", "pppppppiif");
@@ -74,16 +74,13 @@ interface NormGradients {
   readonly dWeight: Handle;
 }
 
-/** Where dx goes in e5m2 as well, by which factor, and what is raised to its largest magnitude. */
-type NormCopies = CopyPlaces & Pick<Fp8Scale, "scale" | "amax">;
-
 /** Rows that leave the kernel with copies transposed at once. */
 const SLAB = 32;
 /** Fewest slabs that it takes: two for each multiprocessor of an H100, or nearly. */
 const fewestSlabs = 256;
 
 /** Shared memory of its blocks. */
-function sharedBytes(columns: number, { transposed }: NormCopies): number {
+function sharedBytes(columns: number, { transposed }: CastPlaces): number {
   return (transposed === 0 ? 0 : SLAB * Math.ceil(columns / 128) * 128) + 256;
 }
 
@@ -99,9 +96,9 @@ function sharesOf(rows: number, columns: number): { readonly parts: number; read
   return { parts: Math.ceil(slabs / Math.ceil(slabs / most)), run: SLAB };
 }
 
-/** Enqueues the gradients of a norm, and casts of dx as bf16 has it; the same bits whichever kernels do it. */
+/** Enqueues the gradients of a norm, and e5m2 casts of dx as bf16 has it; the same bits whichever kernels do it. */
 export function normBackward(
-  cuda: CudaDevice, { x, weight, rstd, rows, columns, dy, residual, dx, dWeight }: Rows & NormGradients, copies?: NormCopies,
+  cuda: CudaDevice, { x, weight, rstd, rows, columns, dy, residual, dx, dWeight }: Rows & NormGradients, copies?: CastPlaces,
 ): void {
   const isNarrow = widthOf("bf16", columns) === "narrow";
   const { parts, run } = sharesOf(rows, columns);
