@@ -33,11 +33,12 @@ template <int D> DEVICE void gather(float* d, const uint32_t* a, uint64_t b, int
 // shorter ones, and a block has a multiprocessor to itself.
 
 /// dK and dV of 128 keys of a kv head, over tiles of queries. A consumer needs registers for D sums, 64 scores, 32 of their
-/// pairs, and some 25 around them. Where D / 4 are left, K, an operand at every tile, stays in registers, and shared memory
-/// has the more time. From 120 on the pairs of the last tile and the scores of dP do not fit beside each other: dP waits.
+/// pairs, and some 25 around them. At 80, K, an operand at every tile, stays in registers, and shared memory has the more time;
+/// at 64, ptxas 13.0 gave K's registers to dS while the loop still needed them, and from 96 on there are too few. From 120 on
+/// the pairs of the last tile and the scores of dP do not fit beside each other: dP waits.
 template <int D_> struct Keys {
     static constexpr int D = D_, GROUPS = 2, KEYS = GROUPS * TILE, STAGES = 3, THREADS = 128 * (GROUPS + 1), REGISTERS = 240;
-    static constexpr bool K_IN_REGISTERS = D <= 80, D_P_WAITS = D > 96;
+    static constexpr bool K_IN_REGISTERS = D == 80, D_P_WAITS = D > 96;
     struct __align__(1024) Shared {
         Bf16 q[STAGES][PANELS<D>][TILE * BOX], d_out[STAGES][PANELS<D>][TILE * BOX], k[PANELS<D>][KEYS * BOX], v[PANELS<D>][KEYS * BOX];
         float lse[STAGES][TILE], delta[STAGES][TILE];
