@@ -66,7 +66,7 @@ export class CudaDevice extends Device {
     this.#driver = driver.reportingTo((what, status) => this.#fail(what, status));
     this.#waitAfterLaunch = waitAfterLaunch;
     this.#context = new Context(this.#driver, chip.ordinal);
-    this.#memory = new Memory(this.#driver, this.#context.stream, chip.memoryBytes);
+    this.#memory = new Memory(this.#driver, this.#context.stream, chip.memoryBytes, () => this.#repeated.forEach((work) => work.giveUp()));
     this.#modules = new Modules(this.#driver, folder);
     this.#maps = new TensorMaps(this.#driver);
     this.#uploads = new Uploads(this.#driver, this.#context.stream);

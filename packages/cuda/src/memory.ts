@@ -47,14 +47,16 @@ export class Memory {
   readonly #deviceBytes: number;
   readonly #buffers = new Map<Handle, Buffer>();
   #within: { readonly arena: Arena; readonly grows: boolean } | null = null;
+  readonly #reclaim: () => void;
   #live = 0;
   #peak = 0;
 
-  /** @param deviceBytes all that the GPU has */
-  constructor(driver: Driver, stream: number, deviceBytes: number) {
+  /** @param deviceBytes all that the GPU has  @param reclaim called where that is not enough: returns what nobody needs now */
+  constructor(driver: Driver, stream: number, deviceBytes: number, reclaim: () => void) {
     this.#driver = driver;
     this.#stream = stream;
     this.#deviceBytes = deviceBytes;
+    this.#reclaim = reclaim;
   }
 
   /** Whether work that is to be repeated is being enqueued. */
@@ -122,13 +124,12 @@ export class Memory {
   }
 
   #fromPool(size: number, arena: Arena | null): Handle {
-    const { functions } = this.#driver;
-    let status = 0;
-    const handle = this.#driver.handle("cuMemAllocAsync", (out) => {
-      status = functions.MemAllocAsync(out, size, this.#stream);
-      return status === OUT_OF_MEMORY ? 0 : status;
-    });
-    if (status === OUT_OF_MEMORY) {
+    let handle = this.#ask(size);
+    if (handle === null) {
+      this.#reclaim();
+      handle = this.#ask(size);
+    }
+    if (handle === null) {
       throw new DeviceError(
         `cuda: no GPU memory for ${megabytes(size)} beside the ${megabytes(this.#live)} in use, of ${megabytes(this.#deviceBytes)}; `
         + "make the micro-batch or the model smaller, or recompute activations",
@@ -139,6 +140,16 @@ export class Memory {
     this.#live += size;
     this.#peak = Math.max(this.#peak, this.#live);
     return handle;
+  }
+
+  /** A buffer of the pool, or null where it has none. */
+  #ask(size: number): Handle | null {
+    let status = 0;
+    const handle = this.#driver.handle("cuMemAllocAsync", (out) => {
+      status = this.#driver.functions.MemAllocAsync(out, size, this.#stream);
+      return status === OUT_OF_MEMORY ? 0 : status;
+    });
+    return status === OUT_OF_MEMORY ? null : handle;
   }
 
   #toPool(handle: Handle, size: number): void {

@@ -53,6 +53,13 @@ export class RepeatedWork<T> implements Repeated<T> {
     this.#device.ended(this.#arena);
   }
 
+  /** Starts over, and returns memory that is free between two runs. */
+  giveUp(): void {
+    this.destroyGraph();
+    this.#runs = 0;
+    this.#device.memory.release(this.#arena);
+  }
+
   /** Destroys the graph; launches of it that are under way go on. */
   destroyGraph(): void {
     if (this.#graph !== 0) this.#device.driver.functions.GraphExecDestroy(this.#graph);

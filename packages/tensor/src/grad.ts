@@ -8,7 +8,7 @@ import { own } from "./ownership.ts";
 import { scope } from "./scope.ts";
 import { record, recording, sealed, Tape } from "./tape.ts";
 import { Tensor } from "./tensor.ts";
-import { leavesOf, mapTree, tensorsIn, type MapTree } from "./tree.ts";
+import { leavesOf, mapTensors, mapTree, tensorsIn, type MapTree } from "./tree.ts";
 
 /** Turns a scalar loss into a function that also returns its gradient with respect to the first argument.
  *
@@ -115,15 +115,7 @@ function rematOp(f: (...x: Tensor[]) => Tensor): Op<readonly Tensor[], readonly 
 }
 
 /** The same arguments with their tensors replaced, in order. */
-function substitute(args: readonly unknown[], tensors: readonly Tensor[]): unknown[] {
+function substitute(args: readonly unknown[], tensors: readonly Tensor[]): readonly unknown[] {
   let next = 0;
-  const visit = (node: unknown): unknown => {
-    if (node instanceof Tensor) return tensors[next++];
-    if (Array.isArray(node)) return node.map(visit);
-    if (typeof node === "object" && node !== null && Object.getPrototypeOf(node) === Object.prototype) {
-      return Object.fromEntries(Object.entries(node).map(([key, child]) => [key, visit(child)]));
-    }
-    return node;
-  };
-  return args.map(visit);
+  return mapTensors(args, () => tensors[next++]!);
 }

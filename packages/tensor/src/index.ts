@@ -7,7 +7,7 @@ export { matmulBatches, type MatmulBatch } from "./batches.ts";
 export { movementKernels, type Movement, type Place } from "./movement.ts";
 export { Device, type Handle, type Repeated } from "./device.ts";
 export { Tensor } from "./tensor.ts";
-export { disposeTree, leavesOf, mapTree, tensorsIn, type MapTree, type Tree } from "./tree.ts";
+export { disposeTree, leavesOf, mapTensors, mapTree, tensorsIn, type MapTree, type Tree } from "./tree.ts";
 export { keep, scope } from "./scope.ts";
 export {
   defineOp, defineUpdate, run, runUpdate,

@@ -42,6 +42,19 @@ export function tensorsIn(value: unknown, found: Tensor[] = []): Tensor[] {
   return found;
 }
 
+/** The same value with every tensor replaced by what `f` makes of it; other leaves stay. */
+export function mapTensors<T>(value: T, f: (tensor: Tensor) => Tensor): T {
+  const visit = (node: unknown): unknown => {
+    if (node instanceof Tensor) return f(node);
+    if (Array.isArray(node)) return node.map(visit);
+    if (typeof node === "object" && node !== null && Object.getPrototypeOf(node) === Object.prototype) {
+      return Object.fromEntries(Object.entries(node).map(([key, child]) => [key, visit(child)]));
+    }
+    return node;
+  };
+  return visit(value) as T;
+}
+
 /** Frees every tensor of a tree. */
 export function disposeTree(tree: unknown): void {
   for (const tensor of tensorsIn(tree)) tensor.dispose();

@@ -6,6 +6,7 @@ import {
 } from "@danu/tensor";
 
 import { NonFiniteError } from "./errors.ts";
+import { RepeatedPasses } from "./repeated-passes.ts";
 
 /** A loss with more to be known of the same pass, which no gradient flows through. */
 export interface MeasuredLoss {
@@ -34,6 +35,10 @@ export interface TrainerOptions<P, B> {
   readonly loss: (params: P, batch: B, scale: number, training: boolean) => Tensor | MeasuredLoss;
   /** Tokens of a micro-batch that carry loss, or whatever else the loss is a mean over. */
   readonly tokens: (batch: B) => number;
+  /** What the loss of a micro-batch depends on beside the values of its tensors, or null for what is another each time; without
+   *  it no two are alike. Passes over batches that are alike are captured once by devices that can, and repeated: such a loss
+   *  takes no values from JavaScript, and does the same from the second step on. */
+  readonly alike?: (batch: B) => string | null;
   readonly optimizer?: AdamWOptions;
   /** Global gradient norm above which gradients are scaled down; Infinity for never. */
   readonly maxGradientNorm?: number;
@@ -63,6 +68,12 @@ export interface StepResult extends Evaluation {
   readonly tokens: number;
 }
 
+/** What the passes of a step make. */
+interface StepPasses<P> {
+  readonly losses: { readonly loss: Tensor; readonly metrics: Readonly<Record<string, Tensor>> };
+  readonly gradients: MapTree<P, Tensor>;
+}
+
 /** Owns weights and optimizer state and takes optimizer steps: forward, backward, accumulate, clip, update.
  *
  *  The loss is normalised by the tokens of all micro-batches of the step together, on all ranks, so that splitting a batch
@@ -80,6 +91,7 @@ export class Trainer<P, B> implements Disposable {
   readonly #maxGradientNorm: number;
   readonly #extra: ExtraState<P> | null;
   readonly #collective: Collective | null;
+  readonly #passes = new RepeatedPasses<B, StepPasses<P>>((batches, scale) => this.#accumulate(batches, scale));
   /** Whether the state is known to be that of rank 0. */
   #agreed = false;
 
@@ -153,6 +165,7 @@ export class Trainer<P, B> implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#passes[Symbol.dispose]();
     this.optimizer[Symbol.dispose]();
     this.#extra?.[Symbol.dispose]();
     if (this.compute !== this.params) disposeTree(this.compute);
@@ -182,7 +195,7 @@ export class Trainer<P, B> implements Disposable {
 
   /** Passes and update. Alone it enqueues all of it at once; with other ranks it waits for their gradients in between. */
   async #enqueueStep(batches: readonly B[], tokens: number, learningRate: number): Promise<{ losses: MeasuredLoss; norm: Tensor }> {
-    const { losses, gradients } = scope(() => this.#accumulate(batches, tokens === 0 ? 0 : 1 / tokens));
+    const { losses, gradients } = scope(() => this.#passes.run(batches, tokens === 0 ? 0 : 1 / tokens, this.#alike(batches)));
     try {
       if (this.#collective !== null) {
         await this.#collective.allReduce(tensorsIn([gradients, losses]));
@@ -206,7 +219,12 @@ export class Trainer<P, B> implements Disposable {
     return norm;
   }
 
-  #accumulate(batches: readonly B[], scale: number): { losses: MeasuredLoss; gradients: MapTree<P, Tensor> } {
+  #alike(batches: readonly B[]): string | null {
+    const each = batches.map((batch) => this.#options.alike?.(batch) ?? null);
+    return each.includes(null) ? null : JSON.stringify([this.optimizer.steps === 0, each]);
+  }
+
+  #accumulate(batches: readonly B[], scale: number): StepPasses<P> {
     const [first, ...others] = batches;
     if (first === undefined) throw new UsageError("trainer: expected at least one micro-batch, got none");
     const { result: [loss, raw], metrics } = this.#measuring((f) => scope(() => valueAndGrad(f)(this.compute, first, scale)));

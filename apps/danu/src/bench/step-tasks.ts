@@ -64,6 +64,7 @@ function pretrainTask(decoder: Decoder, { dtype, batch: B, sequenceLength: T }: 
     params: benchWeights(device, config),
     computeDtype: computeDtype(dtype),
     tokens: (batch: DecoderBatch) => batch.trained,
+    alike: () => "",
     loss: (params, { input: { ids, positions }, targets }, scale, training) => {
       const weights = passes.weights(params, trainer.optimizer.steps, training);
       return decoder.loss(weights, { ids, positions, documentStart: null }, targets, scale);

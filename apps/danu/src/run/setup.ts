@@ -46,6 +46,7 @@ export function buildPretrainParts(
       return decoder.loss(weights, batch.input, batch.targets, scale);
     },
     tokens: (batch) => batch.trained,
+    alike: () => "",
   });
   const rowsOf = (step: number): number => {
     const { sequences, sequenceLength } = sampler.stageAt(step);
