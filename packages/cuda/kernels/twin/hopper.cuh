@@ -158,9 +158,10 @@ template <class F> void over_registers(Accumulator& d, F each) {
         each(d.registers[t][i], d.sum[(t / 32 * 16 + t % 32 / 4 + 8 * (i / 2 % 2)) * d.columns + i / 4 * 8 + t % 4 * 2 + i % 2]);
 }
 struct Registers { const uint32_t* of[128]; };
-/// d[64, N] = A · B, or added to d. `a(block, registers, row, k)` and `b(block, column, k)` read the operands when the time has come;
-/// `number` is the same for all threads. The four warps go together: a pipeline where one thread frees a stage relies on that.
-template <int N, int K, class A, class B> void product(float* d, const uint32_t* registers, uint64_t number, int accumulate, A a, B b) {
+/// d[64, N] = A · B, or added to d. `a(block, registers, row, k)` and `b(block, column, k)` read the operands when the time has come,
+/// `add(d, A, B)` adds their products; `number` is the same for all threads. The four warps go together: a pipeline where one thread
+/// frees a stage relies on that.
+template <int N, int K, class A, class B, class Add> void product(float* d, const uint32_t* registers, uint64_t number, int accumulate, A a, B b, Add add) {
     Lane& own = warpgroup().lane[self->thread.x % 128]; own.in[0] = registers; own.in[1] = &self->fenced; own.out = d; own.number = number;
     together(warpgroup(), "for their warpgroup", [&](Warpgroup& g) {
         for (Lane& l : g.lane) if (l.number != (int64_t)number) fail("the threads of a warpgroup disagree about the operands of a product");
@@ -179,11 +180,8 @@ template <int N, int K, class A, class B> void product(float* d, const uint32_t*
             static float x[64][K], y[K][N];
             for (int r = 0; r < 64; r++) for (int k = 0; k < K; k++) x[r][k] = a(block, pairs, r, k);
             for (int k = 0; k < K; k++) for (int c = 0; c < N; c++) y[k][c] = b(block, c, k);
-            for (int r = 0; r < 64; r++) {
-                float* sum = &sums->sum[r * N];
-                if (!accumulate) std::fill(sum, sum + N, 0.f);
-                for (int k = 0; k < K; k++) for (int c = 0; c < N; c++) sum[c] += x[r][k] * y[k][c];
-            }
+            if (!accumulate) std::fill(sums->sum.begin(), sums->sum.end(), 0.f);
+            add(sums->sum.data(), x, y);
             if (--sums->products == 0) {
                 over_registers(*sums, [](float& value, float& sum) { value = sum; });
                 g.in_flight.erase(std::find(g.in_flight.begin(), g.in_flight.end(), sums));
@@ -212,25 +210,24 @@ template <int R> DEVICE void registers_shrink() {}
 template <class A, class B, int N> DEVICE void wgmma_fp8(float* d, uint64_t a, uint64_t b, int accumulate) {
     const twin::Operand x(a), y(b);
     twin::product<N, 32>(d, nullptr, a ^ b << 7, accumulate,
-        [=](const twin::Block& s, auto&, int r, int k) { return twin::value<A>(s, x.k_major(r, k)); }, [=](const twin::Block& s, int c, int k) { return twin::value<B>(s, y.k_major(c, k)); });
+        [=](const twin::Block& s, auto&, int r, int k) { return twin::value<A>(s, x.k_major(r, k)); }, [=](const twin::Block& s, int c, int k) { return twin::value<B>(s, y.k_major(c, k)); },
+        twin::add_fp8<32, A, B, 64, 32, N>);
 }
 enum Major { K_MAJOR = 0, MN_MAJOR = 1 };
 template <int N, Major A = K_MAJOR, Major B = K_MAJOR> DEVICE void wgmma_bf16(float* d, uint64_t a, uint64_t b, int accumulate) {
     const twin::Operand x(a), y(b);
     twin::product<N, 16>(d, nullptr, a ^ b << 7, accumulate,
-        [=](const twin::Block& s, auto&, int r, int k) { return twin::bf16_at(s, x, A == K_MAJOR, r, k); }, [=](const twin::Block& s, int c, int k) { return twin::bf16_at(s, y, B == K_MAJOR, c, k); });
+        [=](const twin::Block& s, auto&, int r, int k) { return twin::bf16_at(s, x, A == K_MAJOR, r, k); }, [=](const twin::Block& s, int c, int k) { return twin::bf16_at(s, y, B == K_MAJOR, c, k); }, twin::add_f32<64, 16, N>);
 }
 template <int N, Major B> DEVICE void wgmma_bf16_registers(float* d, const uint32_t* a, uint64_t b, int accumulate) {
     const twin::Operand y(b);
     twin::product<N, 16>(d, a, b, accumulate,      // a row of A lies in the registers of four lanes
         [=](const twin::Block&, auto& registers, int r, int k) { return twin::half_of(registers.of[r / 16 * 32 + r % 8 * 4 + k % 8 / 2][r % 16 / 8 + k / 8 * 2], k % 2); },
-        [=](const twin::Block& s, int c, int k) { return twin::bf16_at(s, y, B == K_MAJOR, c, k); });
+        [=](const twin::Block& s, int c, int k) { return twin::bf16_at(s, y, B == K_MAJOR, c, k); }, twin::add_f32<64, 16, N>);
 }
 
 DEVICE void stmatrix4(const void* row, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
     const uint32_t registers[] = {a, b, c, d};
     twin::move_matrices(row, registers, [](auto at, int i, int j, uint16_t* half) { *at(i, j) = *half; });
 }
-DEVICE void grid_wait() {}
-DEVICE void grid_release() {}
 DEVICE void prefetch_l2(const void*, uint32_t) {}

@@ -1,5 +1,5 @@
 // The unmodified products for Hopper on the CPU twin against plain loops, element by element: what rounding of the sums and of
-// the result explains, and no more.
+// the result explains, and no more. Sums of fp8 are those that tensor cores make, without a difference.
 #include "../../kernels/products/gemm.cu"
 
 #include <chrono>
@@ -32,14 +32,35 @@ template <class G> struct Case {
     Problem problem() const {
         return {operand_map(a, G::A_MAJOR, M, K, G::BM / G::A_PARTS), operand_map(b, G::B_MAJOR, N, K, G::BN / G::B_PARTS), map(d), scales, scales + 1, M, N, K};
     }
+    /// What a kernel may make of Σ a · b: exactly, and by how much it may be off.
+    struct Sum { double value, slack; };
+    std::vector<Sum> sums() const {
+        std::vector<Sum> sums((size_t)M * N);
+        if constexpr (sizeof(A) == 1) {     // 8 × 64 at a time
+            for (int m = 0; m < M; m += 8) for (int n = 0; n < N; n += 64) {
+                float sum[8 * 64] = {}, part[8 * 64] = {}, x[8][32], y[32][64];
+                for (int k = 0; k < K; k += 32) {
+                    if (G::PROMOTE && k % 128 == 0) for (int i = 0; i < 8 * 64; i++) { sum[i] += part[i]; part[i] = 0; }
+                    for (int r = 0; r < 8; r++) for (int j = 0; j < 32; j++) x[r][j] = m + r < M && k + j < K ? at(a, K_MAJOR, M, K, m + r, k + j) : 0;
+                    for (int c = 0; c < 64; c++) for (int j = 0; j < 32; j++) y[j][c] = n + c < N && k + j < K ? at(b, K_MAJOR, N, K, n + c, k + j) : 0;
+                    twin::add_fp8<32, A, B>(part, x, y);
+                }
+                for (int r = 0; r < min(8, M - m); r++) for (int c = 0; c < min(64, N - n); c++) sums[(size_t)(m + r) * N + n + c] = {sum[r * 64 + c] + part[r * 64 + c], 0};
+            }
+        } else for (int m = 0; m < M; m++) for (int n = 0; n < N; n++) {
+            double sum = 0, size = 0;
+            for (int k = 0; k < K; k++) { const double x = (double)at(a, G::A_MAJOR, M, K, m, k) * at(b, G::B_MAJOR, N, K, n, k); sum += x; size += fabs(x); }
+            sums[(size_t)m * N + n] = {sum, (K + 3) * 0x1p-24 * size};
+        }
+        return sums;
+    }
     /// Elements that are wrong, and how near the others come to their bound.
     long wrong(double& worst) const {
         long count = memcmp(&d[(size_t)M * N], &before[(size_t)M * N], GUARD * sizeof(D)) ? 1 : 0;
-        for (int m = 0; m < M; m++) for (int n = 0; n < N; n++) {
-            const size_t i = (size_t)m * N + n; double sum = 0, size = 0;
-            for (int k = 0; k < K; k++) { const double x = (double)at(a, G::A_MAJOR, M, K, m, k) * at(b, G::B_MAJOR, N, K, n, k); sum += x; size += fabs(x); }
-            const double f = scales[0] * scales[1], added = G::RESIDUAL || G::OUTPUT == Output::f32_add ? (double)float(residual[i]) : 0, want = sum * f + added;
-            const double bound = fabs(want) * (G::WIDE ? 0x1p-23 : 0x1p-8) + (K + 3) * 0x1p-24 * size * f + 0x1p-23 * fabs(added), error = fabs((double)float(d[i]) - want);
+        const std::vector<Sum> all = sums();
+        for (size_t i = 0; i < all.size(); i++) {
+            const double f = scales[0] * scales[1], added = G::RESIDUAL || G::OUTPUT == Output::f32_add ? (double)float(residual[i]) : 0, want = all[i].value * f + added;
+            const double bound = fabs(want) * (G::WIDE ? 0x1p-23 : 0x1p-8) + all[i].slack * f + 0x1p-23 * fabs(added), error = fabs((double)float(d[i]) - want);
             if (!(error <= bound)) count++; else worst = std::max(worst, error / bound);
         }
         return count;
