@@ -1,7 +1,7 @@
 import { KeyValueCache } from "@danu/attention";
 import { Decoder, initialize, TextSession, type DecoderConfig, type DecoderParameters } from "@danu/model";
 import {
-  add, cast, disposeTree, keep, mapTree, mul, referenceDevice, scope, tensor, UsageError, type Device, type DType, type Repeated, type Tensor,
+  add, cast, disposeTree, keep, mapTree, max, mul, referenceDevice, scope, tensor, UsageError, type Device, type DType, type Repeated, type Tensor,
 } from "@danu/tensor";
 import { hostTensor, upload } from "@danu/testing";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -191,6 +191,25 @@ describe.skipIf(twinMissing)(`repeated work on a stand-in for the driver${twinMi
     expect([...await work.run().read()]).toEqual([2, 4]);
     work[Symbol.dispose]();
     x.dispose();
+  });
+
+  test("gives up its graph and memory before the GPU has none left, and starts over", async () => {
+    standin.setChip({ memoryBytes: 4 << 20 });
+    using device = open();
+    const x = tensor(device, Array.from({ length: 1 << 18 }, (_, i) => i % 7));
+    const work = device.repeat(() => max(add(x, x)))!;
+    const results = async (): Promise<number[]> => [await work.run().item(), await work.run().item(), await work.run().item()];
+    expect(await results()).toEqual([12, 12, 12]);
+    expect([standin.live()["graph executable"], device.memory().live >> 20]).toEqual([1, 2]);
+    const others = device.allocate(5 << 19);
+    expect([standin.live()["graph executable"], device.memory().live >> 19]).toEqual([undefined, 7]);
+    expect(() => work.run()).toThrow(/^cuda: no GPU memory for 1\.0 MB/);
+    device.free(others);
+    expect(await results()).toEqual([12, 12, 12]);
+    expect(count("cuGraphInstantiate")).toBe(2);
+    work[Symbol.dispose]();
+    x.dispose();
+    expect(standin.reports()).toEqual([]);
   });
 
   test("a driver that cannot capture, instantiate or launch says so", async () => {

@@ -13,6 +13,7 @@ export const testFiles: Readonly<Record<string, () => Promise<unknown>>> = {
   adamw: () => import("../../../packages/cuda/test/adamw.test.ts"),
   "training-step": () => import("../../../packages/cuda/test/training-step.test.ts"),
   repeat: () => import("../../../packages/cuda/test/repeat.test.ts"),
+  "repeated-passes": () => import("../../../packages/cuda/test/repeated-passes.test.ts"),
   host: () => import("../../../packages/cuda/test/host.test.ts"),
   "loss-curve": () => import("../../../packages/model/test/low-precision-curve.test.ts"),
   pretrain: () => import("../../../apps/danu/test/pretrain.test.ts"),
