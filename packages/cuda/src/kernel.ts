@@ -12,15 +12,31 @@ interface Types {
   readonly m: TensorMap;
 }
 
-/** The arguments that a signature asks for; parentheses mark a struct passed by value, whose members count one by one. */
-export type ArgumentsOf<S extends string> = S extends `${infer First}${infer Rest}`
-  ? First extends keyof Types ? [Types[First], ...ArgumentsOf<Rest>] : ArgumentsOf<Rest>
-  : [];
+/** The arguments that a signature asks for: members of a struct one by one, of an array of structs its first ones, each a list. */
+export type ArgumentsOf<S extends string> = S extends `[${string} ${infer Members}]${infer Rest}`
+  ? [readonly Readonly<ArgumentsOf<Members>>[], ...ArgumentsOf<Rest>]
+  : S extends `${infer First}${infer Rest}`
+    ? First extends keyof Types ? [Types[First], ...ArgumentsOf<Rest>] : ArgumentsOf<Rest>
+    : [];
 
 /** One argument: how it is written and where, in bytes from the start of the argument memory. */
-export interface Slot {
+export type Slot = SingleSlot | ArraySlot;
+
+interface SingleSlot {
   readonly type: keyof Types;
   readonly offset: number;
+}
+
+/** An array of structs. */
+interface ArraySlot {
+  readonly type: "array";
+  readonly offset: number;
+  /** Structs that there is room for. */
+  readonly most: number;
+  /** From one struct to the next. */
+  readonly bytes: number;
+  /** Members, from the start of a struct. */
+  readonly members: readonly Slot[];
 }
 
 /** A kernel as a value: its file, its name there, and what it takes. */
@@ -41,47 +57,67 @@ const sizes: Readonly<Record<keyof Types, readonly [bytes: number, alignment: nu
 };
 
 /** Describes a kernel. `signature` has a letter a parameter: p pointer, i int, l int64_t or size_t, f float, d double,
- *  m `CUtensorMap` by value; parentheses around the members of a struct passed by value. */
+ *  m `CUtensorMap` by value; parentheses around the members of a struct passed by value, of which `[64 pl]` is an array of 64
+ *  structs of a pointer and an int64_t. */
 export function defineKernel<const S extends string>(file: string, name: string, signature: S): Kernel<S> {
-  const slots: Slot[] = [];
-  const parameters: number[] = [];
-  let at = 0;
-  const align = (alignment: number): void => {
-    at = Math.ceil(at / alignment) * alignment;
-  };
-  let next = 0;
-  const place = (): number => {
-    const letter = signature[next++];
-    if (letter === "(") return placeStruct();
-    const type = letter as keyof Types;
-    const [bytes, alignment] = sizes[type];
-    align(alignment);
-    slots.push({ type, offset: at });
-    at += bytes;
-    return at - bytes;
-  };
-  const placeStruct = (): number => {
-    align(alignmentOfStruct(signature, next));
-    const start = at;
-    const alignment = alignmentOfStruct(signature, next);
-    while (signature[next] !== ")") place();
-    next++;
-    align(alignment);
-    return start;
-  };
-  while (next < signature.length) parameters.push(place());
-  return { file, name, signature, slots, parameters, bytes: at };
+  const { slots, starts, bytes } = layoutOf(signature);
+  return { file, name, signature, slots, parameters: starts, bytes };
 }
 
-/** Alignment of the struct whose members start here: that of its strictest member. */
-function alignmentOfStruct(signature: string, from: number): number {
-  let [alignment, depth] = [1, 1];
-  for (let i = from; depth > 0; i++) {
-    const letter = signature[i];
-    if (letter === undefined) throw new UsageError(`kernel: expected ")" in the signature ${signature}`);
-    if (letter === "(") depth++;
-    else if (letter === ")") depth--;
-    else alignment = Math.max(alignment, sizes[letter as keyof Types][1]);
+/** Where things lie that follow one another in memory. */
+interface Layout {
+  readonly slots: readonly Slot[];
+  /** Where each begins; slots are fewer or more where there are structs. */
+  readonly starts: readonly number[];
+  /** Bytes up to the end of the last. */
+  readonly bytes: number;
+  /** That of the strictest. */
+  readonly alignment: number;
+}
+
+function layoutOf(signature: string): Layout {
+  const slots: Slot[] = [];
+  const starts: number[] = [];
+  let [bytes, alignment] = [0, 1];
+  for (const part of partsOf(signature)) {
+    const own = placed(part);
+    const start = aligned(bytes, own.alignment);
+    slots.push(...own.slots.map((slot) => ({ ...slot, offset: start + slot.offset })));
+    starts.push(start);
+    [bytes, alignment] = [start + own.bytes, Math.max(alignment, own.alignment)];
   }
-  return alignment;
+  return { slots, starts, bytes, alignment };
+}
+
+/** One letter, struct or array of structs. */
+function placed(part: string): Omit<Layout, "starts"> {
+  const [, most, members] = /^\[(\d+) (.*)\]$/.exec(part) ?? [];
+  if (most !== undefined) {
+    const { slots, bytes, alignment } = placed(`(${members})`);
+    return { slots: [{ type: "array", offset: 0, most: Number(most), bytes, members: slots }], bytes: Number(most) * bytes, alignment };
+  }
+  if (part.startsWith("(")) {
+    const layout = layoutOf(part.slice(1, -1));
+    return { ...layout, bytes: aligned(layout.bytes, layout.alignment) };
+  }
+  const [bytes, alignment] = sizes[part as keyof Types];
+  return { slots: [{ type: part as keyof Types, offset: 0 }], bytes, alignment };
+}
+
+/** Splits a signature into letters and whole structs and arrays. */
+function partsOf(signature: string): string[] {
+  const parts: string[] = [];
+  let depth = 0;
+  for (const letter of signature) {
+    if (depth === 0) parts.push("");
+    parts[parts.length - 1] += letter;
+    if (letter === "(" || letter === "[") depth++;
+    else if (letter === ")" || letter === "]") depth--;
+  }
+  if (depth !== 0) throw new UsageError(`kernel: expected every bracket closed in the signature, got ${signature}`);
+  return parts;
+}
+
+function aligned(bytes: number, alignment: number): number {
+  return Math.ceil(bytes / alignment) * alignment;
 }

@@ -1,7 +1,7 @@
-import { adamw, type AdamWAttrs } from "@danu/optim";
+import { adamw, type AdamWAttrs, type AdamWParameter } from "@danu/optim";
 import {
   assign, cast, disposeTree, fp8Columns, fp8Matrix, fp8Rows, mul, referenceDevice, scope, tensor, tensorsIn, writeFp8Rows,
-  type Device, type DType, type Fp8Matrix, type Fp8Place, type Tensor,
+  type Device, type DType, type Fp8Matrix, type Tensor,
 } from "@danu/tensor";
 import { hostTensor, relativeError, upload } from "@danu/testing";
 import fc from "fast-check";
@@ -17,18 +17,19 @@ interface Sample {
   readonly O: number;
   readonly C: number;
   readonly row: number;
-  /** Rows of the matrix below the parameter's. */
-  readonly after: number;
+  /** Rows of the matrix below the parameter's; null for a parameter that products do not read in fp8. */
+  readonly after: number | null;
   readonly factor: number;
-  readonly gradientScale: number | null;
   readonly copy: boolean;
+  readonly weightDecay: number;
   readonly seed: number;
 }
 
-const attrs: AdamWAttrs = { learningRate: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, step: 7 };
+const attrs: AdamWAttrs = { learningRate: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, step: 7 };
 
 /** A matrix that holds something else, with a factor in force and a magnitude noted. */
-function matrixOn(device: Device, { O, C, row, after, factor }: Sample): Fp8Matrix {
+function matrixOn(device: Device, { O, C, row, after, factor }: Sample): Fp8Matrix | null {
+  if (after === null) return null;
   const matrix = fp8Matrix(device, row + O + after, C);
   scope(() => {
     const values = [factor, 1 / factor, 0.5, 2, ...new Array<number>(fp8Columns.count - 4).fill(1)];
@@ -38,31 +39,39 @@ function matrixOn(device: Device, { O, C, row, after, factor }: Sample): Fp8Matr
   return matrix;
 }
 
-/** What a step leaves; the copy is absent where there is none. */
+/** What a step leaves of a parameter; copy and matrix are absent where there is none. */
 interface Result {
   readonly state: { readonly param: Tensor; readonly mean: Tensor; readonly variance: Tensor };
   readonly copy: Tensor | null;
-  readonly matrix: Fp8Matrix;
+  readonly matrix: Fp8Matrix | null;
 }
 
-function stepOn(device: Device, sample: Sample): Result {
-  const { O, C, row, gradientScale, copy, seed } = sample;
-  const make = (offset: number, dtype: DType = "f32"): Tensor => upload(device, hostTensor(dtype, [O, C], seed + offset));
-  const [param, mean, roots] = [make(0), make(1), make(2)];
-  const variance = mul(roots, roots);
-  roots.dispose();
-  const result = { state: { param, mean, variance }, copy: copy ? make(4, "bf16") : null, matrix: matrixOn(device, sample) };
+function stepOn(device: Device, samples: readonly Sample[], gradientScale: number | null): Result[] {
+  const gradients: Tensor[] = [];
+  const results = samples.map((sample): Result => {
+    const { O, C, copy, seed } = sample;
+    const make = (offset: number, dtype: DType = "f32"): Tensor => upload(device, hostTensor(dtype, [O, C], seed + offset));
+    const [param, mean, roots] = [make(0), make(1), make(2)];
+    const variance = mul(roots, roots);
+    roots.dispose();
+    gradients.push(make(3));
+    return { state: { param, mean, variance }, copy: copy ? make(4, "bf16") : null, matrix: matrixOn(device, sample) };
+  });
   scope(() => {
     const scale = gradientScale === null ? null : tensor(device, [gradientScale], []);
-    const fp8: Fp8Place = { matrix: result.matrix, row };
-    adamw(param, make(3), mean, variance, scale, result.copy, attrs, fp8);
+    const parameters = results.map(({ state, copy, matrix }, i): AdamWParameter => {
+      const { row, weightDecay } = samples[i]!;
+      return { ...state, gradient: gradients[i]!, copy, fp8: matrix === null ? null : { matrix, row }, weightDecay };
+    });
+    adamw(parameters, scale, attrs);
   });
-  return result;
+  disposeTree(gradients);
+  return results;
 }
 
-const samples = fc.record({
-  O: fc.constantFrom(16, 48, 144), C: fc.constantFrom(16, 32, 272), row: fc.constantFrom(0, 16, 160), after: fc.constantFrom(0, 32),
-  factor: fc.constantFrom(1, 37, 300), gradientScale: fc.constantFrom(null, 0.25, NaN, Infinity), copy: fc.boolean(), seed: fc.integer({ min: 0, max: 1e6 }),
+const samples: fc.Arbitrary<Sample> = fc.record({
+  O: fc.constantFrom(16, 48, 144), C: fc.constantFrom(16, 32, 272), row: fc.constantFrom(0, 16, 160), after: fc.constantFrom(null, 0, 32),
+  factor: fc.constantFrom(1, 37, 300), copy: fc.boolean(), weightDecay: fc.constantFrom(0, 0.1), seed: fc.integer({ min: 0, max: 1e6 }),
 });
 
 describe.skipIf(twinMissing)(`AdamW with copies in fp8${twinMissing}`, () => {
@@ -75,35 +84,50 @@ describe.skipIf(twinMissing)(`AdamW with copies in fp8${twinMissing}`, () => {
     let cuda: CudaDevice;
     onChip(() => standin, capability, (opened) => (cuda = opened));
 
-    /** Asserts that parameter and moments are those of the reference device but for their last bits, that the copies are those of
-     *  this parameter, bit for bit, and that a step repeats. @returns the kernels that were launched */
-    async function expectRight(sample: Sample): Promise<string[]> {
-      const [got, again, wanted] = [stepOn(cuda, sample), stepOn(cuda, sample), stepOn(referenceDevice(), sample)];
-      for (const name of ["param", "mean", "variance"] as const) {
-        expect(relativeError(await got.state[name].read(), await wanted.state[name].read()), name).toBeLessThan(3e-7);
+    /** Asserts that parameters and moments are those of the reference device but for their last bits, that the copies are those of
+     *  these parameters, bit for bit, and that a step repeats. @returns the kernels that each step launched */
+    async function expectRight(all: readonly Sample[], gradientScale: number | null): Promise<string[]> {
+      standin.clear();
+      const results = [stepOn(cuda, all, gradientScale), stepOn(cuda, all, gradientScale), stepOn(referenceDevice(), all, gradientScale)] as const;
+      const [got, again, wanted] = results;
+      for (const [i, sample] of all.entries()) {
+        for (const name of ["param", "mean", "variance"] as const) {
+          expect(relativeError(await got[i]!.state[name].read(), await wanted[i]!.state[name].read()), `${name} ${i}`).toBeLessThan(3e-7);
+        }
+        const same = tensor(referenceDevice(), Array.from(await got[i]!.state.param.read()), [sample.O, sample.C]);
+        const expected = scope(() => {
+          const matrix = matrixOn(same.device, sample);
+          if (matrix !== null) writeFp8Rows(matrix, same, sample.row);
+          return { copy: sample.copy ? cast(same, "bf16") : null, matrix };
+        });
+        expect(await bytesOf([got[i]!.copy, got[i]!.matrix])).toEqual(await bytesOf([expected.copy, expected.matrix]));
+        disposeTree([same, expected]);
       }
-      const same = tensor(referenceDevice(), Array.from(await got.state.param.read()), [sample.O, sample.C]);
-      const expected = scope(() => {
-        const matrix = matrixOn(same.device, sample);
-        writeFp8Rows(matrix, same, sample.row);
-        return { copy: sample.copy ? cast(same, "bf16") : null, matrix };
-      });
-      expect(await bytesOf([got.copy, got.matrix])).toEqual(await bytesOf([expected.copy, expected.matrix]));
       expect(await bytesOf(again)).toEqual(await bytesOf(got));
-      disposeTree([got, again, wanted, same, expected]);
-      return standin.calls().flatMap((call) => /^cuLaunchKernel\b.*\b(adamw_\w+)/.exec(call)?.[1] ?? []);
+      disposeTree(results);
+      const launched = standin.calls().flatMap((call) => /^cuLaunchKernel\b.*\b(adamw_\w+)/.exec(call)?.[1] ?? []);
+      expect(launched.splice(launched.length / 2)).toEqual(launched);
+      return launched;
     }
 
-    test("parameters are updated and cast as the simpler ops do", async () => {
-      await fc.assert(fc.asyncProperty(samples, async (sample) => {
-        standin.clear();
-        expect(await expectRight(sample)).toEqual(["adamw_matrix", "adamw_matrix"]);
-      }), { numRuns: 12, seed: 8 });
+    test("parameters are updated and cast as the simpler ops do, those of a kind in one launch", async () => {
+      const steps = fc.tuple(fc.array(samples, { minLength: 1, maxLength: 3 }), fc.constantFrom(null, 0.25, NaN, Infinity));
+      await fc.assert(fc.asyncProperty(steps, async ([all, gradientScale]) => {
+        const [flat, matrix] = [all.some(({ after }) => after === null), all.some(({ after }) => after !== null)];
+        expect(await expectRight(all, gradientScale)).toEqual([...(flat ? ["adamw_flat"] : []), ...(matrix ? ["adamw_matrix"] : [])]);
+      }), { numRuns: 8, seed: 8 });
     }, 300_000);
 
+    const one: Sample = { O: 16, C: 32, row: 16, after: 16, factor: 37, copy: true, weightDecay: 0.1, seed: 3 };
+
+    test("more parameters than a launch takes", async () => {
+      const all = Array.from({ length: 110 }, (_, i): Sample => ({ ...one, O: 16, C: 16, after: i < 45 ? 0 : null, seed: i }));
+      expect(await expectRight(all, 0.5)).toEqual(["adamw_flat", "adamw_flat", "adamw_matrix", "adamw_matrix"]);
+    }, 120_000);
+
     test.each<Partial<Sample>>([{ C: 24 }, { O: 8 }, { row: 8 }, { after: 4 }])("without rows of 16 bytes the simpler ops serve: %j", async (odd) => {
-      standin.clear();
-      expect(await expectRight({ O: 16, C: 32, row: 16, after: 16, factor: 37, gradientScale: 0.25, copy: true, seed: 3, ...odd })).toEqual([]);
+      expect(await expectRight([{ ...one, ...odd }], 0.25)).toEqual([]);
+      expect(await expectRight([one, { ...one, ...odd }], 0.25)).toEqual(["adamw_matrix"]);
     }, 60_000);
   });
 });

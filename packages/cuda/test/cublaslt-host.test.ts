@@ -14,7 +14,7 @@ import { twinMissing } from "./cuda-home.ts";
 import { productsIn } from "./product-cases.ts";
 import { Standin } from "./standin/control.ts";
 
-const squares = defineKernel("gradient-norm", "gradient_norm_squares", "ppl");
+const squares = defineKernel("gradient-norm", "gradient_norm_squares", "p([168 pli]i)");
 const [OUT_OF_MEMORY, NOT_INITIALIZED, INVALID_VALUE, EXECUTION_FAILED, NOT_SUPPORTED] = [2, 1, 7, 13, 15];
 
 describe.skipIf(twinMissing)(`cuBLASLt on a stand-in${twinMissing}`, () => {
@@ -175,7 +175,7 @@ describe.skipIf(twinMissing)(`cuBLASLt on a stand-in${twinMissing}`, () => {
     test("because of a kernel before it names that", () => {
       const cuda = open();
       const [y, a, b, few] = [cuda.allocate(16), cuda.allocate(16), cuda.allocate(16), cuda.allocate(16)];
-      cuda.launch(squares, { grid: [1], block: 256 }, cuda.allocate(8), few, 1 << 20);
+      cuda.launch(squares, { grid: [1], block: 256 }, cuda.allocate(8), [[few, 1 << 20, 0]], 1);
       const product = { y, a, b, residual: 0, dtype: "f32", result: "f32", M: 2, N: 2, K: 2, layout: "nn", count: 1, steps: [0, 0] } as const;
       expect(() => multiply(cuda, product)).toThrow(/^cuda:0: a kernel read or wrote memory that is not its own .* gradient_norm_squares; DANU_CUDA_WAIT=1 names it$/);
       expect(productsIn(standin.calls())).toEqual(["cublasLtMatmul"]);

@@ -1,5 +1,5 @@
 import { ropeOp } from "@danu/attention";
-import { adamwOp, clipScaleOp, sumSquaresOp } from "@danu/optim";
+import { adamw, clipScaleOp, sumSquaresOp, type AdamWParameter } from "@danu/optim";
 import {
   addIntoOp, disposeTree, embedding, embeddingGradOp, ignoreIndex, linearCrossEntropyOp, referenceDevice, rmsNormGradOp, rmsNormOp, run,
   runUpdate, scaleIntoOp, scope, swigluGradOp, swigluOp, tensor, tokenLossesGradOp, tokenLossesOp,
@@ -149,15 +149,26 @@ describe.skipIf(twinMissing)(`fused kernels${twinMissing}`, () => {
 
     each("linearCrossEntropy", losses, 16, (sample) => (make) => run(linearCrossEntropyOp, trained(make, sample), sample), rounding);
 
-    const adamwCalls = fc.record({ n: sizes, scale: fc.constantFrom(null, 0.25, NaN, Infinity), step: fc.constantFrom(1, 7, 1000), seed: seeds });
-    each("adamw", adamwCalls, 20, ({ n, scale, step, seed }) => ({ device, own, f32 }) => {
-      const variance = scope(() => run(swigluOp, [f32(seed, n), f32(seed, n)], null)[0]);
-      const [param, gradient, mean] = [f32(seed, n), f32(seed + 1, n), f32(seed + 2, n)];
-      const copy = own(seed, n);
-      const attrs = { learningRate: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, step };
-      runUpdate(adamwOp, [param, gradient, mean, variance, scale === null ? null : tensor(device, [scale], []), copy], attrs);
-      return [param, mean, variance, copy];
+    const adamwCalls = fc.record({ ns: fc.array(sizes, { minLength: 1, maxLength: 4 }), scale: fc.constantFrom(null, 0.25, NaN, Infinity), step: fc.constantFrom(1, 7, 1000), seed: seeds });
+    each("adamw", adamwCalls, 20, ({ ns, scale, step, seed }) => ({ device, own, f32 }) => {
+      const parameters = ns.map((n, i): AdamWParameter => {
+        const variance = scope(() => run(swigluOp, [f32(seed + i, n), f32(seed + i, n)], null)[0]);
+        return { param: f32(seed + i, n), gradient: f32(seed + 1 + i, n), mean: f32(seed + 2 + i, n), variance, copy: i === 1 ? null : own(seed + i, n), fp8: null, weightDecay: 0.1 * i };
+      });
+      adamw(parameters, scale === null ? null : tensor(device, [scale], []), { learningRate: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, step });
+      return parameters.flatMap(({ param, mean, variance, copy }) => [param, mean, variance, ...(copy === null ? [] : [copy])]);
     });
+
+    test("adamw and sumSquares of more tensors than a launch takes", async () => {
+      const all = (f32: Make["f32"], first: number): Tensor[] => Array.from({ length: 200 }, (_, i) => f32(first + i, i % 7 === 3 ? 0 : 1 + i % 5));
+      await expectExact(cuda, "f32", ({ f32 }) => run(sumSquaresOp, all(f32, 1), null), 2e-6);
+      await expectExact(cuda, "f32", ({ f32 }) => {
+        const [params, gradients, means] = [all(f32, 1), all(f32, 300), all(f32, 600)];
+        const variances = scope(() => means.map((m) => run(swigluOp, [m, m], null)[0]));
+        adamw(params.map((param, i) => ({ param, gradient: gradients[i]!, mean: means[i]!, variance: variances[i]!, copy: null, fp8: null, weightDecay: 0.1 })), null, { learningRate: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, step: 2 });
+        return [...params, ...means, ...variances];
+      }, 2e-6);
+    }, 60_000);
 
     each("addInto and scaleInto", fc.tuple(sizes, seeds, fc.constantFrom(1, 0.3, -7)), 16, ([n, seed, factor]) => ({ device, own, f32 }) => {
       const [a, b, c] = [own(seed, n), f32(seed + 1, n), own(seed + 2, n)];

@@ -7,7 +7,7 @@ import { defineKernel } from "../src/kernel.ts";
 import { twinMissing } from "./cuda-home.ts";
 import { Standin } from "./standin/control.ts";
 
-const squares = defineKernel("gradient-norm", "gradient_norm_squares", "ppl");
+const squares = defineKernel("gradient-norm", "gradient_norm_squares", "p([168 pli]i)");
 const OUT_OF_MEMORY = 2;
 const REFUSED = 1;
 
@@ -106,7 +106,7 @@ describe.skipIf(twinMissing)(`errors of the host on a stand-in for the driver${t
   describe("a kernel that fails", () => {
     /** Lets a kernel read far beyond its memory. */
     const spoil = (device: CudaDevice): void => {
-      device.launch(squares, { grid: [1], block: 256 }, device.allocate(8), device.allocate(16), 1 << 20);
+      device.launch(squares, { grid: [1], block: 256 }, device.allocate(8), [[device.allocate(16), 1 << 20, 0]], 1);
     };
 
     test.each([false, true])("is among those that the error names, and the process goes on; work done late: %s", async (lazy) => {

@@ -58,7 +58,7 @@ export const mutatedPrograms: readonly MutatedProgram[] = [
     mutations: inFile("attention/attention-portable-forward.cu", ["tiles read before their copies have landed", "cp_async_wait<0>();", "if (!PLANTED) cp_async_wait<0>();"]),
   },
   {
-    program: "matmul", cases: ["TILES(bf16, Bf16, 49152, 4)", "TILES(f32, float, 0, 1)", "FP8(e5m2, E5m2, 4)", "ROWS(bf16, Bf16, 2)"],
+    program: "matmul", cases: ["TILES(bf16, Bf16, 49152, 4)", "TILES(f32, float, 0, 1)", "FP8(e5m2, E5m2, 4)"],
     mutations: [
       ...inFile("products/matmul.cuh", ["parts that share a step of k", "min(first_k + share, p.K)", "min(first_k + share + (PLANTED ? 1 : 0), p.K)"]),
       ...inFile("products/matmul-tensor-core.cuh",
@@ -68,7 +68,6 @@ export const mutatedPrograms: readonly MutatedProgram[] = [
         ["no zeros past the end of k", "cp_async(place16, at, valid * sizeof(T))", "cp_async(place16, at, PLANTED && valid ? 16 : valid * sizeof(T))"],
         ["sums of the last k not promoted", "|| step == steps - 1)", "|| (step == steps - 1 && !PLANTED))"]),
       ...inFile("products/matmul-f32.cuh", ["stages of f32 read before their copies have landed", "cp_async_wait<F32_STAGES - 2>();", "if (!PLANTED) cp_async_wait<F32_STAGES - 2>();"]),
-      ...inFile("products/matmul-rows.cuh", ["sums of other warps read early", "__syncthreads();", "if (!PLANTED) __syncthreads();"]),
     ],
   },
   {
@@ -142,12 +141,20 @@ export const mutatedPrograms: readonly MutatedProgram[] = [
       ["all new positions at the first", "position = *stored + t;", "position = *stored + (PLANTED ? 0 : t);"]),
   },
   {
+    program: "updates",
+    mutations: inFile("updates/gradient-norm.cu",
+      ["chunks that count the gradients before theirs", "blockIdx.x - first_block", "blockIdx.x - (PLANTED ? 0 : first_block)"],
+      ["sums of other warps read early", "__syncthreads();", "if (!PLANTED) __syncthreads();"]),
+  },
+  {
     program: "adamw",
     mutations: [
       ...inFile("updates/adamw.cu",
-        ["weight decay forgotten", "p[i] * s.decay", "p[i] * (PLANTED ? 1 : s.decay)"],
+        ["weight decay forgotten", "p[i] * decay", "p[i] * (PLANTED ? 1 : decay)"],
         ["a step taken whose factor is not finite", "if (adamw::finite(factor))", "if (PLANTED || adamw::finite(factor))"],
-        ["copies of fp8 that know no rows of other weights", "(size_t)(from + j) * stride", "(size_t)(from + j) * (PLANTED ? rows : stride)"]),
+        ["copies of fp8 that know no rows of other weights", "(size_t)(from + j) * own.stride", "(size_t)(from + j) * (PLANTED ? rows : own.stride)"],
+        ["tiles that count the matrices before theirs", "blockIdx.x - own.first);\n    const int lane", "blockIdx.x - (PLANTED ? 0 : own.first));\n    const int lane"]),
+      ...inFile("updates/table.cuh", ["the first block of a tensor taken for the one before", "first <= blockIdx.x", "first + (PLANTED ? 1 : 0) <= blockIdx.x"]),
       ...inFile("common/quantise.cuh", ["no __syncthreads between a tile and its transposition", "__syncthreads();", "if (!PLANTED) __syncthreads();"]),
     ],
   },

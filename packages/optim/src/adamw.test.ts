@@ -4,7 +4,7 @@ import {
 import { goldenAdamw } from "@danu/testing";
 import { expect, test } from "vitest";
 
-import { adamw, AdamW, clipScale } from "./index.ts";
+import { adamw, AdamW, adamwOp, adamwParameters, clipScale, type AdamWParameter } from "./index.ts";
 
 const near = (actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void => {
   expect(actual.length).toBe(expected.length);
@@ -56,8 +56,8 @@ test("a gradient scale that is not finite leaves parameter and moments, and the 
   for (const poison of [NaN, Infinity, -Infinity]) {
     const [param, mean, variance] = [make([1, -2]), make([0.5, 0.25]), make([0.125, 1])];
     const [gradient, copy, scale] = [make([poison, 3]), make([9, 9], "bf16"), tensor(device, [poison], [])];
-    const attrs = { learningRate: 0.1, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, step: 3 };
-    scope(() => adamw(param, gradient, mean, variance, scale, copy, attrs));
+    const attrs = { learningRate: 0.1, beta1: 0.9, beta2: 0.95, eps: 1e-8, step: 3 };
+    scope(() => adamw([{ param, gradient, mean, variance, copy, fp8: null, weightDecay: 0.1 }], scale, attrs));
     expect([...await param.read()]).toEqual([1, -2]);
     expect([...await mean.read()]).toEqual([0.5, 0.25]);
     expect([...await variance.read()]).toEqual([0.125, 1]);
@@ -139,15 +139,36 @@ test.each([[1], [NaN]])("weights in fp8 are those after the step, cast by the fa
   expect(device.liveBuffers).toBe(0);
 });
 
-test("shapes and types that do not fit are refused", () => {
+test("a device takes all parameters at once, or one by one where it has no kernel for some", () => {
+  const step = (kernelTakes: (size: number) => boolean): number[] => {
+    const taken: number[] = [];
+    const device = referenceDevice().provide(
+      adamwOp, (_, { parameters }) => void taken.push(parameters.length),
+      (x, attrs) => adamwParameters(x, attrs).every(({ param }) => kernelTakes(param.size)),
+    );
+    const params = [1, 2, 3].map((size) => tensor(device, new Array<number>(size).fill(1)));
+    using optimizer = new AdamW(params);
+    scope(() => optimizer.step(params, { learningRate: 0.1 }));
+    return taken;
+  };
+  expect(step(() => true)).toEqual([3]);
+  expect(step((size) => size !== 2)).toEqual([1, 1]);
+});
+
+test("shapes and types that do not fit are refused before anything is written", async () => {
   const device = referenceDevice();
   const [two, three, low] = [tensor(device, [1, 2]), tensor(device, [1, 2, 3]), tensor(device, [1, 2], [2], "bf16")];
-  const attrs = { learningRate: 0.1, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, step: 1 };
-  expect(() => adamw(two, three, two, two, null, null, attrs)).toThrow("adamw: expected [2] throughout, got [3]");
-  expect(() => adamw(low, two, two, two, null, null, attrs)).toThrow("adamw: expected an f32 param, got bf16");
-  expect(() => adamw(two, two, two, two, two, null, attrs)).toThrow("expected one f32 gradient scale, got f32 [2]");
+  const attrs = { learningRate: 0.1, beta1: 0.9, beta2: 0.95, eps: 1e-8, step: 1 };
+  const step = (param: Tensor, changed: Partial<AdamWParameter> = {}, scale: Tensor | null = null): void => {
+    const good = { param: three, gradient: three, mean: three, variance: three, copy: null, fp8: null, weightDecay: 0 };
+    adamw([good, { ...good, param, gradient: param, mean: param, variance: param, ...changed }], scale, attrs);
+  };
+  expect(() => step(two, { gradient: three })).toThrow("adamw: expected [2] throughout, got [3]");
+  expect(() => step(low)).toThrow("adamw: expected an f32 param, got bf16");
+  expect(() => step(two, {}, two)).toThrow("expected one f32 gradient scale, got f32 [2]");
+  expect([...await three.read()]).toEqual([1, 2, 3]);
   const [weight, matrix] = [tensor(device, [1, 2, 3, 4], [2, 2]), fp8Matrix(device, 3, 2)];
-  const written = (param: Tensor, row: number, to: Fp8Matrix): void => adamw(param, param, param, param, null, null, attrs, { matrix: to, row });
+  const written = (param: Tensor, row: number, to: Fp8Matrix): void => step(param, { fp8: { matrix: to, row } });
   expect(() => written(weight, 2, matrix)).toThrow("adamw: expected a parameter within the rows of [3, 2], got [2, 2] at 2");
   expect(() => written(weight, -1, matrix)).toThrow("got [2, 2] at -1");
   expect(() => written(two, 0, matrix)).toThrow("got [2] at 0");

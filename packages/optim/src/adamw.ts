@@ -1,6 +1,6 @@
 import { disposeTree, keep, leavesOf, mapTree, UsageError, zeros, type Fp8Place, type MapTree, type Tensor } from "@danu/tensor";
 
-import { adamw } from "./adamw-op.ts";
+import { adamw, type AdamWParameter } from "./adamw-op.ts";
 
 /** Settings that stay the same over a run; the learning rate comes with every step. */
 export interface AdamWOptions {
@@ -45,13 +45,14 @@ export class AdamW<P> implements Disposable {
     const others = fp8 === undefined ? 0 : fp8.size - this.#params.filter((param) => fp8.has(param)).length;
     if (others > 0) throw new UsageError(`adamw: expected parameters of this optimizer as keys of fp8, got ${others} other tensors`);
     this.steps++;
+    const { weightDecay, ...options } = this.options;
     const [g, m, v] = [gradients, this.mean, this.variance].map((tree) => leavesOf(tree));
     const c = copies === null ? null : leavesOf(copies);
-    this.#params.forEach((param, i) => {
-      const weightDecay = param.shape.length >= 2 ? this.options.weightDecay : 0;
-      const attrs = { ...this.options, weightDecay, learningRate, step: this.steps };
-      adamw(param, g![i]!.tensor, m![i]!.tensor, v![i]!.tensor, gradientScale, c?.[i]!.tensor ?? null, attrs, fp8?.get(param));
-    });
+    const parameters = this.#params.map((param, i): AdamWParameter => ({
+      param, gradient: g![i]!.tensor, mean: m![i]!.tensor, variance: v![i]!.tensor, copy: c?.[i]!.tensor ?? null, fp8: fp8?.get(param) ?? null,
+      weightDecay: param.shape.length >= 2 ? weightDecay : 0,
+    }));
+    adamw(parameters, gradientScale, { ...options, learningRate, step: this.steps });
   }
 
   [Symbol.dispose](): void {

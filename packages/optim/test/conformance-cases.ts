@@ -13,21 +13,21 @@ import {
 } from "@danu/testing";
 import fc from "fast-check";
 
-import { adamwOp, clipScaleOp, sumSquaresOp, type AdamWAttrs } from "../src/index.ts";
+import { adamwOp, adamwParameters, clipScaleOp, sumSquaresOp, type AdamWAttrs, type AdamWOpAttrs } from "../src/index.ts";
 
 /** An in-place op as one that returns the tensors it wrote, so that all of them are compared, not the first alone. */
 function written<X extends Inputs, A>(
   update: AnyUpdate,
-  of: (x: X) => readonly (Tensor | null)[],
+  of: (x: X, attrs: A) => readonly (Tensor | null)[],
 ): Op<X, readonly Tensor[], A> {
-  const results = (x: X): readonly Tensor[] => of(x).filter((tensor) => tensor !== null);
+  const results = (x: X, attrs: A): readonly Tensor[] => of(x, attrs).filter((tensor) => tensor !== null);
   return defineOp<X, readonly Tensor[], A>({
     name: update.name,
     vjp: null,
     infer: results,
     decompose: (x, attrs) => {
       runUpdate(update, x, attrs);
-      return results(x);
+      return results(x, attrs);
     },
   });
 }
@@ -41,12 +41,10 @@ const optimizerNumbers: fc.Arbitrary<AdamWAttrs> = fc.record({
   beta1: fc.constantFrom(0.9, 0),
   beta2: fc.constantFrom(0.95, 0.999),
   eps: fc.constantFrom(1e-8, 1e-5),
-  weightDecay: fc.constantFrom(0, 0.1),
   step: fc.constantFrom(1, 2, 1000),
 });
 
 type AdamWInputs = Parameters<typeof adamwOp.check>[0];
-type AdamWHost = HostInputs<AdamWInputs>;
 type Fp8Host = readonly [scaling: HostTensor, rowwise: HostTensor, transposed: HostTensor];
 
 /** A matrix in fp8 with rows before and after those of a parameter. */
@@ -74,11 +72,35 @@ function fp8Matrix({ O, C, row, after }: Fp8Place, seed: number): Fp8Host {
   ];
 }
 
+/** One parameter on the host: how it decays, its place in fp8, and its tensors in the order of the op's inputs. */
+interface ParameterHost {
+  readonly weightDecay: number;
+  readonly row: number;
+  readonly state: readonly [param: HostTensor, gradient: HostTensor, mean: HostTensor, variance: HostTensor];
+  readonly copy: HostTensor | null;
+  readonly fp8: Fp8Host | null;
+}
+
+const parameters: fc.Arbitrary<ParameterHost> = fc
+  .tuple(shapes(), seeds, fc.constantFrom(null, "bf16", "f16"), fc.option(fp8Places), fc.constantFrom(0, 0.1))
+  .map(([anyShape, seed, copy, place, weightDecay]) => {
+    const shape = place === null ? anyShape : [place.O, place.C];
+    const fresh = (offset: number): HostTensor => hostTensor("f32", shape, seed + offset);
+    const roots = fresh(3);
+    const variance = { ...roots, values: rounded("f32", roots.values.map((value) => value * value)) };
+    return {
+      weightDecay,
+      row: place?.row ?? 0,
+      state: [fresh(0), fresh(1), fresh(2), variance],
+      copy: copy === null ? null : hostTensor(copy, shape, seed),
+      fp8: place === null ? null : fp8Matrix(place, seed + 4),
+    };
+  });
+
 /** Largest absolute size of the terms that new mean, variance and parameter are sums of. */
-function largestTerms([param, gradient, mean, variance, scale]: AdamWHost, attrs: AdamWAttrs): readonly number[] {
+function largestTerms([param, gradient, mean, variance]: ParameterHost["state"], factor: number, attrs: AdamWAttrs): readonly [m: number, v: number, p: number] {
   const { beta1, beta2, learningRate, eps, step } = attrs;
-  const largest = [0, 0, 0];
-  const factor = scale?.values[0] ?? 1;
+  const largest: [number, number, number] = [0, 0, 0];
   param.values.forEach((p, i) => {
     const g = Math.abs(gradient.values[i]! * factor);
     // As large as in m + (1 − β₁)(g − m), which PyTorch and kernels form; with a small β₁ most of m cancels there.
@@ -93,48 +115,40 @@ function largestTerms([param, gradient, mean, variance, scale]: AdamWHost, attrs
   return largest;
 }
 
+const tensorsOfOne = 8;
+
 const adamw = conformanceCase(
-  written<AdamWInputs, AdamWAttrs>(adamwOp, ([param, , mean, variance, , copy, ...fp8]) => [param, mean, variance, copy, ...fp8]),
+  written<AdamWInputs, AdamWOpAttrs>(adamwOp, (x, attrs) =>
+    adamwParameters(x, attrs).flatMap(({ param, mean, variance, copy, fp8 }) => [
+      param,
+      mean,
+      variance,
+      copy,
+      ...(fp8 === null ? [] : [fp8.matrix.scaling, fp8.matrix.rowwise, fp8.matrix.transposed]),
+    ])),
   {
     dtypes: ["f32"],
     sample: () =>
       fc
-        .tuple(
-          shapes(),
-          seeds,
-          fc.constantFrom(null, 1, 0.37, 0, NaN, Infinity),
-          fc.constantFrom(null, "bf16", "f16"),
-          optimizerNumbers,
-          fc.option(fp8Places),
-        )
-        .map(([anyShape, seed, factor, copy, numbers, place]) => {
-          const shape = place === null ? anyShape : [place.O, place.C];
-          const fresh = (offset: number): HostTensor => hostTensor("f32", shape, seed + offset);
-          const variance = fresh(3);
-          const x: AdamWHost = [
-            fresh(0),
-            fresh(1),
-            fresh(2),
-            {
-              ...variance,
-              values: rounded(
-                "f32",
-                variance.values.map((value) => value * value),
-              ),
-            },
+        .tuple(fc.array(parameters, { minLength: 1, maxLength: 4 }), fc.constantFrom(null, 1, 0.37, 0, NaN, Infinity), optimizerNumbers)
+        .map(([all, factor, numbers]) => ({
+          x: [
             factor === null ? null : single(factor),
-            copy === null ? null : hostTensor(copy, shape, seed),
-            ...(place === null ? ([] as const) : fp8Matrix(place, seed + 4)),
-          ];
-          return { x, attrs: place === null ? numbers : { ...numbers, row: place.row }, fixed: [7, 8] };
-        }),
-    bound: ({ x, attrs }) => {
-      const [m, v, p] = largestTerms(x, attrs) as [number, number, number];
-      const parameter = { absolute: 16 * p };
-      // A number between two of fp8 may be cast to the other one.
-      const fp8 = [parameter, { steps: 1 }, { steps: 1 }];
-      return [parameter, { absolute: 4 * m }, { absolute: 6 * v }, ...(x[5] === null ? [] : [parameter]), ...fp8];
-    },
+            ...all.flatMap(({ state, copy, fp8 }) => [...state, copy, ...(fp8 ?? [null, null, null])]),
+          ] as HostInputs<AdamWInputs>,
+          attrs: { ...numbers, parameters: all.map(({ weightDecay, row }) => ({ weightDecay, row })) },
+          // Rows and columns in fp8 are of that type alone.
+          fixed: all.flatMap((_, i) => [7 + i * tensorsOfOne, 8 + i * tensorsOfOne]),
+        })),
+    bound: ({ x: [scale, ...tensors], attrs }) =>
+      attrs.parameters.flatMap((_, i) => {
+        const [param, gradient, mean, variance, copy, scaling] = tensors.slice(i * tensorsOfOne);
+        const [m, v, p] = largestTerms([param!, gradient!, mean!, variance!], scale?.values[0] ?? 1, attrs);
+        const parameter = { absolute: 16 * p };
+        // A number between two of fp8 may be cast to the other one.
+        const fp8 = [parameter, { steps: 1 }, { steps: 1 }];
+        return [parameter, { absolute: 4 * m }, { absolute: 6 * v }, ...(copy === null ? [] : [parameter]), ...(scaling === null ? [] : fp8)];
+      }),
   },
 );
 

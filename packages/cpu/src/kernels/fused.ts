@@ -1,5 +1,5 @@
 import { attentionGradOp, attentionOp, ropeOp, type AttentionAttrs } from "@danu/attention";
-import { adamwOp, clipScaleOp, sumSquaresOp } from "@danu/optim";
+import { adamwOp, adamwParameters, clipScaleOp, sumSquaresOp } from "@danu/optim";
 import {
   addIntoOp, ignoreIndex, linearCrossEntropyOp, linearInputGradOp, linearOp, rmsNormGradOp, rmsNormOp, scaleIntoOp, swigluGradOp, swigluOp, tokenLossesGradOp,
   tokenLossesOp,
@@ -132,13 +132,15 @@ const rope: KernelOf<typeof ropeOp> = ([y], [x, table, positions], { inverse }) 
   ));
 };
 
-const adamw: KernelOf<typeof adamwOp> = ([param, gradient, mean, variance, gradientScale, copy], attrs) => {
-  const cpu = cpuOf(param);
-  const { learningRate, beta1, beta2, eps, weightDecay, step } = attrs;
-  cpu.check("adamw", cpu.library.adamw(
-    cpu.queue, param.handle, mean.handle, variance.handle, gradient.handle, copy?.handle ?? 0, gradientScale?.handle ?? 0,
-    param.size, learningRate, beta1, beta2, eps, weightDecay, 1 - beta1 ** step, 1 - beta2 ** step,
-  ));
+const adamw: KernelOf<typeof adamwOp> = (x, attrs) => {
+  const { learningRate, beta1, beta2, eps, step } = attrs;
+  for (const { param, mean, variance, gradient, copy, weightDecay } of adamwParameters(x, attrs)) {
+    const cpu = cpuOf(param);
+    cpu.check("adamw", cpu.library.adamw(
+      cpu.queue, param.handle, mean.handle, variance.handle, gradient.handle, copy?.handle ?? 0, x[0]?.handle ?? 0,
+      param.size, learningRate, beta1, beta2, eps, weightDecay, 1 - beta1 ** step, 1 - beta2 ** step,
+    ));
+  }
 };
 
 /** Gives the CPU its own kernels for the fused ops. */
@@ -155,7 +157,9 @@ export function provideFused(cpu: CpuDevice): void {
     .provide(attentionOp, attention, isNativeAttention)
     .provide(attentionGradOp, attentionGrad, (x, attrs) => isNativeAttention(x, attrs) && attrs.keyLength === null)
     .provide(ropeOp, rope, isNative)
-    .provide(adamwOp, adamw, ([, , , , , copy, ...fp8]) => fp8.length === 0 && (copy === null || copy.dtype === "bf16"))
+    .provide(adamwOp, adamw, (x, attrs) => (
+      adamwParameters(x, attrs).every(({ copy, fp8 }) => fp8 === null && (copy === null || copy.dtype === "bf16"))
+    ))
     .provide(addIntoOp, ([target, source]) => {
       cpu.check("addInto", cpu.library.addInto(
         cpu.queue, target.handle, source.handle, target.size, codeOf(target.dtype), codeOf(source.dtype),

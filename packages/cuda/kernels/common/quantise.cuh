@@ -116,8 +116,8 @@ struct Columns {
 struct TilePlace {
     int row, column;
     static constexpr int BAND = 4;
-    DEVICE TilePlace(int rows, int columns) {
-        const int down = (rows + 127) / 128, across = (columns + 127) / 128, index = blockIdx.x;
+    DEVICE TilePlace(int rows, int columns, int index = blockIdx.x) {
+        const int down = (rows + 127) / 128, across = (columns + 127) / 128;
         const int band = index / (BAND * across), in = index % (BAND * across), height = min(BAND, down - band * BAND);
         row = (band * BAND + in % height) * 128; column = in / height * 128;
     }

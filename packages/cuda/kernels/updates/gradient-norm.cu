@@ -2,7 +2,7 @@
 //   norm = sqrt(Σ g²)      clip = min(1, limit / (norm + 1e-6)), NaN where the norm is not finite: then no step is taken
 // Sums of fixed chunks, each by one block, then one block over those sums: the order hangs neither on the grid nor on the
 // GPU. Must move: 4 bytes a gradient.
-#include <warp.cuh>
+#include "table.cuh"
 
 namespace gradient_norm {
 constexpr int THREADS = 256, FINAL_THREADS = 1024;
@@ -21,15 +21,23 @@ template <int N> DEVICE double block_sum(double x) {
     return threadIdx.x < 32 ? warp_sum(threadIdx.x < N / 32 ? warps[threadIdx.x] : 0) : 0;
 }
 
+/// A gradient [n], from a multiple of 16 bytes. A block a chunk.
+struct Gradient { const float* g; size_t n; unsigned first; };
+/// As many as 4 KiB of parameters hold.
+using Gradients = Table<Gradient, 168>;
+static_assert(sizeof(Gradients) + sizeof(double*) <= 4096);
+
 /// A block sums ROUNDS × LOADS × 1024 gradients, LOADS × 16 bytes a thread in flight. Four squares add up in f32, all else
 /// in f64: an overflow shows as in f32, and a sum over billions loses nothing.
 template <int LOADS, int ROUNDS> struct Squares {
     static constexpr size_t CHUNK = (size_t)ROUNDS * LOADS * THREADS * 4;
-    static DEVICE void run(double* sums, const float* g, size_t n) {
+    static DEVICE void run(double* sums, const Gradients& gradients) {
+        const auto [g, n, first_block] = gradients.own();
+        const size_t chunk = blockIdx.x - first_block;
         double sum = 0;
         #pragma unroll 1
         for (int round = 0; round < ROUNDS; round++) {
-            const size_t first = blockIdx.x * CHUNK + ((size_t)round * LOADS * THREADS + threadIdx.x) * 4;
+            const size_t first = chunk * CHUNK + ((size_t)round * LOADS * THREADS + threadIdx.x) * 4;
             float4 v[LOADS];
             #pragma unroll
             for (int i = 0; i < LOADS; i++) {
@@ -47,10 +55,10 @@ template <int LOADS, int ROUNDS> struct Squares {
 using Chosen = Squares<8, 8>;
 }  // namespace gradient_norm
 
-/// One block a chunk of 65,536.
-/// @param sums [blocks]  @param gradient [n], from a multiple of 16 bytes
-extern "C" __global__ void __launch_bounds__(gradient_norm::THREADS) gradient_norm_squares(double* sums, const float* gradient, size_t n) {
-    gradient_norm::Chosen::run(sums, gradient, n);
+/// One block a chunk of 65,536 of a gradient, those of all gradients.
+/// @param sums [blocks]
+extern "C" __global__ void __launch_bounds__(gradient_norm::THREADS) gradient_norm_squares(double* sums, const __grid_constant__ gradient_norm::Gradients gradients) {
+    gradient_norm::Chosen::run(sums, gradients);
 }
 
 /// One block of 1024.

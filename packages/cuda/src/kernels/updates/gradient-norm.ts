@@ -3,8 +3,10 @@ import type { KernelOf } from "@danu/tensor";
 
 import { cudaOf } from "../../device.ts";
 import { defineKernel } from "../../kernel.ts";
+import { tablesOf } from "./table.ts";
 
-const squares = defineKernel("gradient-norm", "gradient_norm_squares", "ppl");
+const most = 168;
+const squares = defineKernel("gradient-norm", "gradient_norm_squares", `p([${most} pli]i)`);
 const sumOf = defineKernel("gradient-norm", "gradient_norm_sum", "ppi");
 const scaleOf = defineKernel("gradient-norm", "gradient_norm_scale", "pppd");
 
@@ -13,13 +15,13 @@ const chunk = 65_536;
 
 export const sumSquares: KernelOf<typeof sumSquaresOp> = ([total], tensors) => {
   const cuda = cudaOf(total);
-  const chunks = tensors.map((x) => Math.ceil(x.size / chunk));
-  const all = chunks.reduce((sum, count) => sum + count, 0);
+  const tables = tablesOf(tensors, most, (x) => Math.ceil(x.size / chunk), (x, first) => [x.handle, x.size, first] as const);
+  const all = tables.reduce((sum, { blocks }) => sum + blocks, 0);
   cuda.withScratch(all * Float64Array.BYTES_PER_ELEMENT, (sums) => {
     let first = 0;
-    for (const [i, x] of tensors.entries()) {
-      cuda.launch(squares, { grid: [chunks[i]!], block: 256 }, sums + first * Float64Array.BYTES_PER_ELEMENT, x.handle, x.size);
-      first += chunks[i]!;
+    for (const { rows, blocks } of tables) {
+      cuda.launch(squares, { grid: [blocks], block: 256 }, sums + first * Float64Array.BYTES_PER_ELEMENT, rows, rows.length);
+      first += blocks;
     }
     cuda.launch(sumOf, { grid: [1], block: 1024 }, total.handle, sums, all);
   });
