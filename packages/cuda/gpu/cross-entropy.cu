@@ -30,7 +30,8 @@ template <class T> void check(const char* name, decltype(&cross_entropy_f32) ker
     for (int r = 0; r < rows; r++) wanted[r] = r % 13 == 5 ? -100 : (int)((r * 7919ull) % V);
     wanted[0] = V - 1; if (rows > 9) wanted[9] = V;
     targets.write(wanted); fault.write({0, 0, 0, 0});
-    const auto launch = [&](int i) { kernel<<<rows, cross_entropy::THREADS>>>(x[i % sets]->data, losses, targets, nullptr, SCALE, fault, V, gradient); };
+    const int blocks = std::min(rows, 2 * multiprocessors());
+    const auto launch = [&](int i) { kernel<<<blocks, cross_entropy::THREADS>>>(x[i % sets]->data, losses, targets, nullptr, SCALE, fault, rows, V, gradient); };
     Fingerprint print[2][2]; double off = 0, sum = 0;
     for (int repeat = 0; repeat < 2; repeat++) {
         fill(*x[0], 5, 3); losses.poison();

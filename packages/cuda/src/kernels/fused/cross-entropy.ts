@@ -7,10 +7,13 @@ import { multiply } from "../products/matmul.ts";
 import type { Product } from "../products/product.ts";
 
 const rowsOf = {
-  f32: defineKernel("cross-entropy", "cross_entropy_f32", "ppppfpii"),
-  bf16: defineKernel("cross-entropy", "cross_entropy_bf16", "ppppfpii"),
+  f32: defineKernel("cross-entropy", "cross_entropy_f32", "ppppfpiii"),
+  bf16: defineKernel("cross-entropy", "cross_entropy_bf16", "ppppfpiii"),
 };
 const sumOf = defineKernel("cross-entropy", "cross_entropy_sum", "ppif");
+
+/** What one kernel works on at a time is to have room in L2, where it is read again. */
+const BLOCKS_PER_MULTIPROCESSOR = 2;
 
 /** Rows of one chunk: 256 MB of logits, which are enough rows of a large vocabulary to fill a GPU with products, and half of the
  *  rows at most, but no fewer than a tile of a product has; all chunks nearly alike. */
@@ -52,8 +55,9 @@ function crossEntropy(losses: Handle, [x, weight, targets]: Inputs, { dx, dWeigh
       const some = x.handle + first * C * bytes;
       multiply(cuda, { ...base, y: logits, result: "f32", a: some, b: weight.handle, M, N: V, K: C, layout: "nt" });
       cuda.launch(
-        rowsOf[dtype], { grid: [M], block: 512 }, logits, losses + 4 * first, targets.handle + 4 * first, factors === 0 ? 0 : factors + 4 * first,
-        scale, cuda.fault, V, Number(needsGradient),
+        rowsOf[dtype], { grid: [Math.min(M, BLOCKS_PER_MULTIPROCESSOR * cuda.chip.multiprocessors)], block: 512 },
+        logits, losses + 4 * first, targets.handle + 4 * first, factors === 0 ? 0 : factors + 4 * first,
+        scale, cuda.fault, M, V, Number(needsGradient),
       );
       if (dx !== 0) {
         const y = dx + first * C * bytes;
