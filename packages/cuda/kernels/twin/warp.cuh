@@ -82,30 +82,29 @@ inline void load_matrices(uint32_t* r, const void* row, bool transposed) {
 DEVICE void ldmatrix4(uint32_t* r, const void* row) { twin::load_matrices(r, row, false); }
 DEVICE void ldmatrix4_transposed(uint32_t* r, const void* row) { twin::load_matrices(r, row, true); }
 namespace twin {
-/// d[16, 8] += A[16, K] · B[K, 8], where K elements of k are 32 bytes.
-template <class A, class B> void mma(float* d, const uint32_t* a, const uint32_t* b) {
+/// d[16, 8] += A[16, K] · B[K, 8], where K elements of k are 32 bytes; `add(d, A, B)` adds their products.
+template <class A, class B, class Add> void mma(float* d, const uint32_t* a, const uint32_t* b, Add add) {
     constexpr int PER = 4 / sizeof(A), K = 8 * PER;
     Lane& own = lane(); own.in[0] = a; own.in[1] = b; own.out = d;
-    warp_meet([](Warp& w) {
+    warp_meet([&](Warp& w) {
         float x[16][K], y[K][8];
         for (int l = 0; l < 32; l++) {
             A own_a[4 * PER]; B own_b[2 * PER]; memcpy(own_a, w.lane[l].in[0], sizeof own_a); memcpy(own_b, w.lane[l].in[1], sizeof own_b);
             for (int r = 0; r < 4; r++) for (int e = 0; e < PER; e++) x[l / 4 + r % 2 * 8][r / 2 * 4 * PER + l % 4 * PER + e] = float(own_a[r * PER + e]);
             for (int r = 0; r < 2; r++) for (int e = 0; e < PER; e++) y[r * 4 * PER + l % 4 * PER + e][l / 4] = float(own_b[r * PER + e]);
         }
-        for (int row = 0; row < 16; row++) {
-            float sum[8]; const auto at = [&](int column) -> float& { return ((float*)w.lane[row % 8 * 4 + column / 2].out)[row / 8 * 2 + column % 2]; };
-            for (int c = 0; c < 8; c++) sum[c] = at(c);
-            for (int k = 0; k < K; k++) for (int c = 0; c < 8; c++) sum[c] += x[row][k] * y[k][c];
-            for (int c = 0; c < 8; c++) at(c) = sum[c];
-        }
+        float sum[16 * 8];
+        const auto at = [&](int i) -> float& { return ((float*)w.lane[i / 8 % 8 * 4 + i % 8 / 2].out)[i / 64 * 2 + i % 2]; };
+        for (int i = 0; i < 16 * 8; i++) sum[i] = at(i);
+        add(sum, x, y);
+        for (int i = 0; i < 16 * 8; i++) at(i) = sum[i];
     });
 }
 }  // namespace twin
-DEVICE void mma_bf16(float* d, const uint32_t* a, const uint32_t* b) { twin::mma<__nv_bfloat16, __nv_bfloat16>(d, a, b); }
-DEVICE void mma_f16(float* d, const uint32_t* a, const uint32_t* b) { twin::mma<__half, __half>(d, a, b); }
+DEVICE void mma_bf16(float* d, const uint32_t* a, const uint32_t* b) { twin::mma<__nv_bfloat16, __nv_bfloat16>(d, a, b, twin::add_f32<16, 16, 8>); }
+DEVICE void mma_f16(float* d, const uint32_t* a, const uint32_t* b) { twin::mma<__half, __half>(d, a, b, twin::add_f32<16, 16, 8>); }
 constexpr bool FP8_PRODUCTS = true;
-template <class A, class B> DEVICE void mma_fp8(float* d, const uint32_t* a, const uint32_t* b) { twin::mma<A, B>(d, a, b); }
+template <class A, class B> DEVICE void mma_fp8(float* d, const uint32_t* a, const uint32_t* b) { twin::mma<A, B>(d, a, b, twin::add_fp8<16, A, B, 16, 32, 8>); }
 DEVICE void cp_async(void* to, const void* from, int bytes = 16) {
     if ((uintptr_t)to % 16 || (uintptr_t)from % 16) twin::fail("cp_async at an address that is no multiple of 16");
     twin::self->copies.push_back({(uint8_t*)to, (const uint8_t*)from, bytes, 16, twin::self->copy_group});
