@@ -119,9 +119,9 @@ async function stepsOf(device: Device, layer: Layer, count: number): Promise<Ste
   for (let i = 0; i < count; i++) {
     const copyScale = (await next.read())[fp8Rows.indexOf("gradient") * fp8Columns.count]!;
     const { activations, weights: f32, copies } = scope(() => keep(passOf(layer, draw, weights, matrices, next, i)));
-    fp8Update(next);
+    fp8Update([next]);
     matrices.forEach((matrix, j) => {
-      fp8Update(matrix.scaling);
+      fp8Update([matrix.scaling]);
       writeFp8(matrix, weights[j]!);
     });
     const bytes: Uint8Array[] = [];
@@ -138,14 +138,15 @@ async function stepsOf(device: Device, layer: Layer, count: number): Promise<Ste
   return steps;
 }
 
-/** How far results may be from those of the simpler ops. The casts of one linear layer are the same, so that only the order of
- *  sums and the last rounding differ. What a norm makes may differ in its last bit, and now and then lie on the other side of
+/** How far results may be from those of the simpler ops. The casts of one linear layer are the same, so that only sums differ, by
+ *  less than four places of the 13 that tensor cores keep (kernels/twin/tensor-core-sums.h), and what they are rounded to, by one
+ *  neighbour in bf16. What a norm makes may differ in its last bit, and now and then lie on the other side of
  *  where the cast rounds. Gates and ups are rounded to bf16 in between: where that takes the largest to its neighbour, the next
  *  step casts by another factor, and single numbers are far off. In direction all agree to 1e-3. */
 const bounds = {
-  linear: { activations: 2 ** -8, weights: 2e-6, scalings: 0 },
-  normLinears: { activations: 2 ** -8, weights: 5e-4, scalings: 1e-6 },
-  queryKeyValue: { activations: 2 ** -8, weights: 5e-4, scalings: 1e-6 },
+  linear: { activations: 2 ** -7, weights: 4 * 2 ** -13, scalings: 0 },
+  normLinears: { activations: 2 ** -7, weights: 5e-4, scalings: 1e-6 },
+  queryKeyValue: { activations: 2 ** -7, weights: 5e-4, scalings: 1e-6 },
   feedForward: { activations: 0.04, weights: 0.04, scalings: 2 ** -7 },
 } as const satisfies Record<Kind, object>;
 
@@ -204,7 +205,7 @@ const rotated: fc.Arbitrary<Layer> = fc.record({
 describe.skipIf(twinMissing)(`fp8 layers${twinMissing}`, () => {
   let standin: Standin;
   beforeAll(async () => {
-    standin = await Standin.load(["cast", "elementwise", "fp8-scaling", "gemm", "matmul", "movement", "norm", "norm-fp8", "quantise", "reduce", "rope", "rope-fp8", "swiglu-fp8"]);
+    standin = await Standin.load(["cast", "elementwise", "few-rows", "fp8-scaling", "gemm", "matmul", "movement", "norm", "norm-fp8", "quantise", "reduce", "rope", "rope-fp8", "swiglu-fp8"]);
   }, 600_000);
 
   describe.each(["8.0", "8.9", "9.0"])("on a GPU of compute capability %s", (capability) => {

@@ -38,12 +38,15 @@ extern "C" __global__ void fp8_calibrate(float* row, float limit) {
     write_factor(row, limit, row[AMAX]);
 }
 
-/// Moves the largest magnitudes into the history, and takes the factors from that: limit / largest. A thread a row.
-/// @param rows [3, 19]  @param forward_limit of the first two rows  @param gradient_limit of the third
-extern "C" __global__ void fp8_update(float* rows, float forward_limit, float gradient_limit) {
+/// Scalings of many layers, [3, 19] each.
+struct Fp8Scalings { float* at[256]; int count; };
+
+/// Moves the largest magnitudes into the history, and takes the factors from that: limit / largest. A block a scaling, a thread a row.
+/// @param forward_limit of the first two rows  @param gradient_limit of the third
+extern "C" __global__ void fp8_update(const __grid_constant__ Fp8Scalings scalings, float forward_limit, float gradient_limit) {
     using namespace fp8_scaling;
     if (threadIdx.x >= ROWS) return;
-    float* row = rows + threadIdx.x * COLUMNS;
+    float* row = scalings.at[blockIdx.x] + threadIdx.x * COLUMNS;
     float now = row[AMAX], top = 0; bool is_number = true;
     row[AMAX] = 0;
     for (int i = HISTORY; i < COLUMNS; i++) {

@@ -63,10 +63,10 @@ export class Fp8Weights implements Disposable {
   /** Takes the factors of the next step from the magnitudes of this one.
    *  @returns the weights, which must be written by those factors now, each with its place */
   beforeUpdate(params: DecoderParameters): ReadonlyMap<Tensor, Fp8Place> {
+    fp8Update(this.blocks.flatMap((matrices) => entriesOf(matrices).map(([, { scaling }]) => scaling)));
     const places = new Map<Tensor, Fp8Place>();
     this.blocks.forEach((matrices, i) => {
       for (const [name, matrix] of entriesOf(matrices)) {
-        fp8Update(matrix.scaling);
         let row = 0;
         for (const layer of layersOf(name)) {
           const weight = params.blocks[i]![layer];

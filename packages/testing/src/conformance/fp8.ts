@@ -193,7 +193,7 @@ function magnitudes(seed: number): HostTensor {
 
 const fp8Update = conformanceCase(t.fp8UpdateOp, {
   dtypes: ["f32"],
-  sample: () => fc.tuple(seeds, fc.constantFrom(0.5, 1)).map(([seed, margin]) => ({ x: [magnitudes(seed)], attrs: { margin } })),
+  sample: () => fc.tuple(fc.array(seeds, { minLength: 1, maxLength: 3 }), fc.constantFrom(0.5, 1)).map(([own, margin]) => ({ x: own.map(magnitudes), attrs: { margin } })),
   bound: () => ({ relative: 4 }),
 });
 

@@ -13,7 +13,8 @@ const quantiseTo = {
 const quantiseNormedKernel = defineKernel("quantise", "quantise_normed_e4m3", "pppppppiiii");
 const largest = defineKernel("fp8-scaling", "fp8_largest", "ppl");
 const calibrateFactor = defineKernel("fp8-scaling", "fp8_calibrate", "pf");
-const update = defineKernel("fp8-scaling", "fp8_update", "pff");
+const mostScalings = 256;
+const update = defineKernel("fp8-scaling", "fp8_update", `([${mostScalings} p]i)ff`);
 
 const TILE = 128;
 const sharedBytes = 16_448;
@@ -138,7 +139,12 @@ function tiles(rows: number, columns: number): { readonly grid: readonly [number
   return { grid: [Math.ceil(rows / TILE) * Math.ceil(columns / TILE)], block: 512, shared: sharedBytes };
 }
 
-export const fp8Update: KernelOf<typeof fp8UpdateOp> = ([scaling], { margin }) => {
+export const fp8Update: KernelOf<typeof fp8UpdateOp> = (scalings, { margin }) => {
   const { input, gradient } = fp8Types;
-  cudaOf(scaling).launch(update, { grid: [1], block: 32 }, scaling.handle, input.limit * margin, gradient.limit * margin);
+  for (let at = 0; at < scalings.length; at += mostScalings) {
+    const some = scalings.slice(at, at + mostScalings);
+    cudaOf(some[0]!).launch(
+      update, { grid: [some.length], block: 32 }, some.map(({ handle }) => [handle] as const), some.length, input.limit * margin, gradient.limit * margin,
+    );
+  }
 };

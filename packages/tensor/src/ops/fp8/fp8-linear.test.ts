@@ -49,7 +49,7 @@ describe("equals torch's own casts, step after step", () => {
       for (const [actual, expected] of [[y, step.output], [dx, step.inputGradient], [dWeight, step.weightGradient]] as const) {
         expectClose(await actual!.read(), expected.data, { rtol: 1e-5, atol: 1e-6 });
       }
-      t.fp8Update(scaling);
+      t.fp8Update([scaling]);
       const rows = await scaling.read();
       const factors = t.fp8Rows.map((_, row) => rows[row * count + scale]!);
       expectClose(factors, step.factors, { rtol: 1e-6 });
@@ -109,23 +109,23 @@ test("only the gradients that are asked for are computed", async () => {
 test("a factor follows the largest magnitude of sixteen updates, and stays where there was none or no finite one", async () => {
   const scaling = t.fp8Scaling(device);
   const row = async (i: number): Promise<number[]> => [...(await scaling.read())].slice(i * count, (i + 1) * count) as number[];
-  t.fp8Update(scaling);
+  t.fp8Update([scaling]);
   expect((await row(0)).slice(0, 2)).toEqual([1, 1]);
   const note = (top: number): void => {
     const values = [1, 1, top, ...new Array<number>(count - history).fill(0)];
     t.assign(scaling, t.tensor(device, [...values, ...values, ...values], [3, count]));
   };
   note(7);
-  t.fp8Update(scaling);
+  t.fp8Update([scaling]);
   expect(await row(0)).toEqual([32, 1 / 32, 0, 7, ...new Array<number>(15).fill(0)]);
   expect((await row(2))[scale]).toBe(4096);
-  for (let i = 0; i < 15; i++) t.fp8Update(scaling);
+  for (let i = 0; i < 15; i++) t.fp8Update([scaling]);
   expect((await row(1))[scale]).toBe(32);
   note(0);
-  t.fp8Update(scaling);
+  t.fp8Update([scaling]);
   expect((await row(1)).slice(scale, inverse + 1)).toEqual([1, 1]);
   note(Infinity);
-  t.fp8Update(scaling);
+  t.fp8Update([scaling]);
   expect((await row(1)).slice(scale, inverse + 1)).toEqual([1, 1]);
 });
 
@@ -141,6 +141,6 @@ test("says what does not fit", () => {
   );
   expect(() => t.fp8Linear(x, w, { ...matrix, rowwise: w })).toThrow("expected a matrix of f8e4m3, as fp8Matrix makes it, got f32 and f8e4m3");
   expect(() => t.writeFp8(matrix, [t.ones(device, [2, 3]), t.ones(device, [1, 3])])).toThrow("expected weights that fill a matrix [4, 3], got [2, 3], [1, 3]");
-  expect(() => t.fp8Update(matrix.scaling, 2)).toThrow("expected a margin above 0 and at most 1, got 2");
-  expect(() => t.fp8Update(x)).toThrow("expected a scaling f32 [3, 19]");
+  expect(() => t.fp8Update([matrix.scaling], 2)).toThrow("expected a margin above 0 and at most 1, got 2");
+  expect(() => t.fp8Update([x])).toThrow("expected a scaling f32 [3, 19]");
 });

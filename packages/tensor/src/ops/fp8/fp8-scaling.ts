@@ -101,29 +101,33 @@ function scaleFor(top: Tensor, limit: Tensor | number, former: Tensor): Tensor {
   return where(mul(less(0, scale), less(scale, Infinity)), scale, former);
 }
 
-export const fp8UpdateOp: Update<readonly [scaling: Tensor], { readonly margin: number }> = defineUpdate({
+export const fp8UpdateOp: Update<readonly Tensor[], { readonly margin: number }> = defineUpdate({
   name: "fp8Update",
-  check: ([scaling], { margin }) => {
-    checkScaling("fp8Update", scaling);
+  check: (scalings, { margin }) => {
+    for (const scaling of scalings) checkScaling("fp8Update", scaling);
     if (!(margin > 0 && margin <= 1)) throw new UsageError(`fp8Update: expected a margin above 0 and at most 1, got ${margin}`);
   },
-  decompose: ([scaling], { margin }) => {
-    const { scale, amax, history, count } = fp8Columns;
-    const rows = fp8Rows.length;
-    const magnitudes = slice(scaling, 1, amax, count - 1);
-    const top = max(magnitudes, { axis: 1, keepDims: true });
-    const limits = tensor(scaling.device, fp8Rows.map((row) => fp8Types[row].limit * margin), [rows, 1]);
-    const next = scaleFor(top, limits, slice(scaling, 1, scale, scale + 1));
-    assign(scaling, concat([next, div(1, next), zeros(scaling.device, [rows, history - amax]), magnitudes], 1));
+  decompose: (scalings, { margin }) => {
+    for (const scaling of scalings) updateOne(scaling, margin);
   },
 });
+
+function updateOne(scaling: Tensor, margin: number): void {
+  const { scale, amax, history, count } = fp8Columns;
+  const rows = fp8Rows.length;
+  const magnitudes = slice(scaling, 1, amax, count - 1);
+  const top = max(magnitudes, { axis: 1, keepDims: true });
+  const limits = tensor(scaling.device, fp8Rows.map((row) => fp8Types[row].limit * margin), [rows, 1]);
+  const next = scaleFor(top, limits, slice(scaling, 1, scale, scale + 1));
+  assign(scaling, concat([next, div(1, next), zeros(scaling.device, [rows, history - amax]), magnitudes], 1));
+}
 
 /** Moves the largest magnitudes since the last update into the history and takes the factors from it: the limit of the
  *  type times `margin`, over the largest magnitude of the last 16 updates. Weights must then be written by their new factor: by `writeFp8`, or by
  *  AdamW as it updates them. Micikevicius et al. 2022, delayed scaling.
- *  @param scaling f32 `[3, 19]`  @param margin room left for magnitudes that grow, above 0 and at most 1 */
-export function fp8Update(scaling: Tensor, margin: number = fp8Margin): void {
-  runUpdate(fp8UpdateOp, [scaling], { margin });
+ *  @param scalings f32 `[3, 19]` each  @param margin room left for magnitudes that grow, above 0 and at most 1 */
+export function fp8Update(scalings: readonly Tensor[], margin: number = fp8Margin): void {
+  if (scalings.length > 0) runUpdate(fp8UpdateOp, scalings, { margin });
 }
 
 /** @throws ShapeError unless it is one */
