@@ -150,7 +150,7 @@ export const mutatedPrograms: readonly MutatedProgram[] = [
     program: "adamw",
     mutations: [
       ...inFile("updates/adamw.cu",
-        ["weight decay forgotten", "p[i] * decay", "p[i] * (PLANTED ? 1 : decay)"],
+        ["weight decay forgotten", "fmaf(p[i], decay,", "fmaf(p[i], PLANTED ? 1 : decay,"],
         ["a step taken whose factor is not finite", "if (adamw::finite(factor))", "if (PLANTED || adamw::finite(factor))"],
         ["copies of fp8 that know no rows of other weights", "(size_t)(from + j) * own.stride", "(size_t)(from + j) * (PLANTED ? rows : own.stride)"],
         ["tiles that count the matrices before theirs", "blockIdx.x - own.first);\n    const int lane", "blockIdx.x - (PLANTED ? 0 : own.first));\n    const int lane"]),

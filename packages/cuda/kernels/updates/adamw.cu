@@ -35,7 +35,8 @@ struct Run {
             const float d = g[i] * scale;
             m[i] = fmaf(d - m[i], s.beta1_complement, m[i]);
             v[i] = fmaf(d * d, s.beta2_complement, v[i] * s.beta2);
-            p[i] = p[i] * decay - m[i] / (sqrtf(v[i]) / s.root_bias2 + s.eps) * s.step_size;
+            // Which product is rounded is said here: left to the compiler, it would hang on where the factors lie.
+            p[i] = fmaf(p[i], decay, -(m[i] / (sqrtf(v[i]) / s.root_bias2 + s.eps) * s.step_size));
         }
     }
 };
