@@ -105,8 +105,9 @@ function integerFromNumber(x: number, low: number, high: number): number {
 export function encode(dtype: DType, values: ArrayLike<number>): Uint8Array {
   const n = values.length;
   switch (dtype) {
-    case "f32": return bytesOf(Float32Array.from(values));
-    case "i32": return bytesOf(Int32Array.from(values, (x) => integerFromNumber(x, -(2 ** 31), 2 ** 31 - 1)));
+    // From typed arrays constructors copy memory, where `from` would take one number after another.
+    case "f32": return bytesOf(new Float32Array(values));
+    case "i32": return bytesOf(values instanceof Int32Array ? new Int32Array(values) : Int32Array.from(values, (x) => integerFromNumber(x, -(2 ** 31), 2 ** 31 - 1)));
     case "u8": return Uint8Array.from(values, (x) => integerFromNumber(x, 0, 255));
     case "bf16": return bytesOf(Uint16Array.from(values, bf16FromNumber));
     case "f16": return bytesOf(Uint16Array.from(values, (x) => miniFromNumber(miniFloats.f16, Math.fround(x))));
