@@ -28,7 +28,7 @@ export const appendKeyValuesOp: Update<AppendInputs, null> = defineUpdate({
   },
 });
 
-type CachedInputs = readonly [q: Tensor, keys: Tensor, values: Tensor, stored: Tensor];
+type NextInputs = readonly [q: Tensor, keys: Tensor, values: Tensor, k: Tensor, v: Tensor, stored: Tensor];
 
 /** How scores are scaled and what a query may see; see `AttentionAttrs`. */
 export interface CachedAttentionAttrs {
@@ -36,23 +36,23 @@ export interface CachedAttentionAttrs {
   readonly slidingWindow: number | null;
 }
 
-export const cachedAttentionOp: Op<CachedInputs, readonly [o: Tensor, logSumExp: Tensor], CachedAttentionAttrs> = defineOp({
-  name: "cachedAttention",
-  infer: ([q, keys, values, stored]) => {
-    checkStored("cachedAttention", stored);
+/** Attention of the next positions of a cache, which it appends as it attends. */
+export const attendNextOp: Op<NextInputs, readonly [o: Tensor, logSumExp: Tensor], CachedAttentionAttrs> = defineOp({
+  name: "attendNext",
+  infer: ([q, keys, values, k, v, stored]) => {
+    appendKeyValuesOp.check([keys, values, k, v, stored], null);
     const { B, T, H, D } = dims(q, "B T H D");
-    const { S, G } = dims(keys, "B S G D");
-    if (keys.shape[0] !== B || keys.shape[3] !== D || !sameShape(keys.shape, values.shape) || T > S || G === 0 || H % G !== 0) {
-      throw new ShapeError(`cachedAttention: queries ${formatShape(q.shape)} do not fit keys ${formatShape(keys.shape)} and values ${formatShape(values.shape)}`);
+    const G = keys.shape[2]!;
+    if (keys.shape[0] !== B || keys.shape[3] !== D || k.shape[1] !== T || G === 0 || H % G !== 0) {
+      throw new ShapeError(`attendNext: queries ${formatShape(q.shape)} do not fit keys ${formatShape(k.shape)} for ${formatShape(keys.shape)}`);
     }
-    if (q.dtype !== keys.dtype || q.dtype !== values.dtype) {
-      throw new DTypeError(`cachedAttention: expected one dtype, got ${q.dtype}, ${keys.dtype} and ${values.dtype}`);
-    }
+    if (q.dtype !== keys.dtype) throw new DTypeError(`attendNext: expected one dtype, got ${q.dtype} and ${keys.dtype}`);
     return [{ shape: q.shape, dtype: q.dtype }, { shape: [B, H, T], dtype: "f32" }];
   },
   vjp: null,
-  decompose: ([q, keys, values, stored], { scale, slidingWindow }) => {
+  decompose: ([q, keys, values, k, v, stored], { scale, slidingWindow }) => {
     const [T, S] = [q.shape[1]!, keys.shape[1]!];
+    runUpdate(appendKeyValuesOp, [keys, values, k, v, stored], null);
     return attendWhere(visibility(add(iota(q.device, T), stored), S, slidingWindow), q, keys, values, S, scale);
   },
 });
@@ -63,18 +63,13 @@ function checkStored(name: string, stored: Tensor): void {
   }
 }
 
-/** Appends keys and values at the end of those of a cache, in place.
- *  @param keys, values `[B, S, G, D]`  @param k, v `[B, T, G, D]`  @param stored positions in use before, i32 `[1]`
+/** Appends keys and values at the end of those of a cache, in place, and returns the `attention` of the positions appended. The
+ *  device knows how many there were: the work is the same whatever their number, so that it may be repeated without being told.
+ *  @param q `[B, T, H, D]`  @param keys, values `[B, S, G, D]`  @param k, v `[B, T, G, D]`
+ *  @param stored positions in use before, i32 `[1]`  @returns `[B, T, H, D]`, dtype of q
  *  @throws ShapeError or DTypeError when they do not fit */
-export function appendKeyValues(keys: Tensor, values: Tensor, k: Tensor, v: Tensor, stored: Tensor): void {
-  runUpdate(appendKeyValuesOp, [keys, values, k, v, stored], null);
-}
-
-/** `attention` of the last T positions of a cache, of which the device knows how many there are: the same work whatever
- *  their number, so that a device may repeat it without being told again.
- *  @param q `[B, T, H, D]`  @param keys, values `[B, S, G, D]`, those of the T positions appended
- *  @param stored positions in use before these T, i32 `[1]`  @returns `[B, T, H, D]`, dtype of q
- *  @throws ShapeError or DTypeError when they do not fit */
-export function cachedAttention(q: Tensor, keys: Tensor, values: Tensor, stored: Tensor, slidingWindow: number | null): Tensor {
-  return scope(() => run(cachedAttentionOp, [q, keys, values, stored], { scale: 1 / Math.sqrt(q.shape[3]!), slidingWindow })[0]);
+export function attendNext(
+  q: Tensor, [keys, values]: readonly [Tensor, Tensor], [k, v]: readonly [Tensor, Tensor], stored: Tensor, slidingWindow: number | null,
+): Tensor {
+  return scope(() => run(attendNextOp, [q, keys, values, k, v, stored], { scale: 1 / Math.sqrt(q.shape[3]!), slidingWindow })[0]);
 }

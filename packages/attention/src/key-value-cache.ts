@@ -1,7 +1,7 @@
 import { assignSlice, concat, disposeTree, keep, scope, ShapeError, slice, zeros, type Device, type DType, type Tensor } from "@danu/tensor";
 
 import { attention } from "./attention.ts";
-import { appendKeyValues, cachedAttention } from "./cached-attention.ts";
+import { attendNext } from "./cached-attention.ts";
 
 /** Sizes of a cache for one attention layer. */
 export interface KeyValueCacheOptions {
@@ -92,8 +92,7 @@ export class KeyValueCache implements AttentionCache, Disposable {
   /** `attend` for the position that `next` made room for, the same work each time while the memory stays where it is.
    *  @param q `[B, 1, H, D]`  @param k, v `[B, 1, G, D]`  @param stored what `next` returned, i32 `[1]` */
   attendNext(q: Tensor, k: Tensor, v: Tensor, stored: Tensor): Tensor {
-    appendKeyValues(this.#keys, this.#values, k, v, stored);
-    return cachedAttention(q, this.#keys, this.#values, stored, this.#options.slidingWindow);
+    return attendNext(q, [this.#keys, this.#values], [k, v], stored, this.#options.slidingWindow);
   }
 
   /** Forgets the positions from `length` on, for another text with the same beginning. Where the window has moved past

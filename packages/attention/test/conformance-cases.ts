@@ -11,8 +11,9 @@ import {
 } from "@danu/testing";
 import fc from "fast-check";
 
-import { appendKeyValuesOp, attentionGradOp, attentionOp, cachedAttentionOp, ropeOp, type AttentionAttrs } from "../src/index.ts";
+import { appendKeyValuesOp, attendNextOp, attentionGradOp, attentionOp, ropeOp, type AttentionAttrs } from "../src/index.ts";
 import { fp8AttentionCases } from "./fp8-conformance-cases.ts";
+import { generationAttentionCases } from "./generation-conformance-cases.ts";
 
 type Call = {
   readonly x: readonly [q: HostTensor, k: HostTensor, v: HostTensor, documentStart: HostTensor | null];
@@ -108,16 +109,20 @@ const attention = conformanceCase(attentionOp, {
   },
 });
 
-const cachedAttention = conformanceCase(cachedAttentionOp, {
+const attendNext = conformanceCase(attendNextOp, {
   dtypes: computed,
   sample: (dtype) =>
     calls(dtype, [0, 5, 70]).map(({ x: [q, k, v], attrs: { keyLength, ...attrs } }) => {
-      const stored = (keyLength ?? k.shape[1]!) - q.shape[1]!;
-      return { x: [q, k, v, { shape: [1], dtype: "i32", values: [stored] }], attrs };
+      const [B, T] = q.shape as [number, number];
+      const [, S, G, D] = k.shape as [number, number, number, number];
+      const next = (offset: number): HostTensor => hostTensor(dtype, [B, T, G, D], offset);
+      const stored = (keyLength ?? S) - T;
+      return { x: [q, k, v, next(7), next(8), { shape: [1], dtype: "i32", values: [stored] }], attrs };
     }),
-  bound: ({ x: [q, k, v], attrs }) => {
-    const { score, weight } = weightUnits({ x: [q, k, v, null], attrs: { ...attrs, keyLength: null } });
-    return [{ absolute: largest(v) * (weight + 2 * operandRounding[q.dtype]!) }, { absolute: score + 64, relative: 4 }];
+  bound: ({ x: [q, keys, values, k, v], attrs }) => {
+    const all = { ...keys, values: [...keys.values, ...k.values] };
+    const { score, weight } = weightUnits({ x: [q, all, values, null], attrs: { ...attrs, keyLength: null } });
+    return [{ absolute: Math.max(largest(v), largest(values)) * (weight + 2 * operandRounding[q.dtype]!) }, { absolute: score + 64, relative: 4 }];
   },
 });
 
@@ -227,4 +232,6 @@ const rope = conformanceCase(ropeOp, {
 });
 
 /** Cases of the ops of this package, for the conformance suite of a device. */
-export const attentionCases: readonly ConformanceCase[] = [attention, attentionGrad, cachedAttention, appendKeyValues, rope, ...fp8AttentionCases];
+export const attentionCases: readonly ConformanceCase[] = [
+  attention, attentionGrad, attendNext, appendKeyValues, rope, ...fp8AttentionCases, ...generationAttentionCases,
+];

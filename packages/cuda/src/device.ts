@@ -10,6 +10,7 @@ import { CublasLt, WORKSPACE_BYTES } from "./cublaslt/cublaslt.ts";
 import type { Multiplication } from "./cublaslt/description.ts";
 import type { CublasLtLibrary } from "./cublaslt/library.ts";
 import type { Driver } from "./driver.ts";
+import { EarlyStarts, type Overlap } from "./early-starts.ts";
 import type { ArgumentsOf, Kernel } from "./kernel.ts";
 import { Memory, type MemoryUse } from "./memory.ts";
 import { Modules } from "./modules.ts";
@@ -28,10 +29,13 @@ export interface LaunchShape {
   readonly block: number;
   /** Dynamic shared memory of a block, in bytes. */
   readonly shared?: number;
+  /** Of a kernel that may start before the one in front of it is done. */
+  readonly overlap?: Overlap;
 }
 
 // What a kernel leaves that met an index outside of its table: a mark, the index, and the size of the table; see fault.cuh.
 const FAULT_BYTES = 16;
+const COUNTERS = 256;
 
 /** One NVIDIA GPU: kernels run in order on one stream while JavaScript goes on. */
 export class CudaDevice extends Device {
@@ -39,6 +43,8 @@ export class CudaDevice extends Device {
   readonly chip: Chip;
   /** Where kernels report an index that is out of range, i32 `[4]`. */
   readonly fault: Handle;
+  /** Where the blocks of a kernel that are done count themselves, i32 `[256]`, zero between kernels. */
+  readonly counters: Handle;
   readonly #driver: Driver;
   readonly #context: Context;
   readonly #modules: Modules;
@@ -49,6 +55,7 @@ export class CudaDevice extends Device {
   readonly #memory: Memory;
   readonly #repeated = new Set<RepeatedWork<unknown>>();
   readonly #waits: Waits;
+  readonly #early: EarlyStarts;
   /** Name of the op whose kernels are being launched. */
   #op = "";
   readonly #recent = new RecentWork();
@@ -71,10 +78,13 @@ export class CudaDevice extends Device {
     this.#maps = new TensorMaps(this.#driver);
     this.#uploads = new Uploads(this.#driver, this.#context.stream);
     this.#downloads = new Downloads(this.#driver);
+    this.#early = new EarlyStarts(this.#driver, this.#context.stream, chip);
     this.#waits = new Waits(this.#driver, this.#context.stream);
     try {
       this.fault = this.allocate(FAULT_BYTES);
       this.fill(this.fault, 0, 4, FAULT_BYTES / 4);
+      this.counters = this.allocate(4 * COUNTERS);
+      this.fill(this.counters, 0, 4, COUNTERS);
       if (cublasLt !== null) this.#cublasLt = new CublasLt(cublasLt, this.#context.stream, this.allocate(WORKSPACE_BYTES));
     } catch (error) {
       this[Symbol.dispose]();
@@ -109,12 +119,14 @@ export class CudaDevice extends Device {
   write(handle: Handle, bytes: Uint8Array): void {
     this.#use();
     if (this.#memory.isWithinArena) throw new UsageError("repeat: expected work on tensors, got values of the host; write them before it runs");
+    this.#early.interrupt();
     this.#uploads.write(handle, bytes);
   }
 
   async read(handle: Handle, bytes: number): Promise<Uint8Array> {
     this.#use();
     const { functions } = this.#driver;
+    this.#early.interrupt();
     const copy = (to: number, from: Handle, count: number): void => {
       this.#driver.check("cuMemcpyDtoHAsync", count === 0 ? 0 : functions.MemcpyDtoHAsync_v2(to, from, count, this.#context.stream));
     };
@@ -146,13 +158,17 @@ export class CudaDevice extends Device {
   /** Enqueues a kernel. @throws DeviceError where it cannot be launched */
   launch<S extends string>(kernel: Kernel<S>, shape: LaunchShape, ...args: ArgumentsOf<S>): void {
     this.#use();
-    const { grid: [x, y = 1, z = 1], block, shared = 0 } = shape;
+    const { grid: [x, y = 1, z = 1], block, shared = 0, overlap } = shape;
     if (x === 0 || y === 0 || z === 0) return;
-    const entry = this.#modules.functionOf(kernel, shared);
+    const entry = this.#modules.functionOf(kernel, shared, overlap !== undefined);
     this.#arguments.write(kernel, args as never);
     const what = this.#named(kernel.name);
     const { functions } = this.#driver;
-    this.#driver.check(what, functions.LaunchKernel(entry, x, y, z, block, 1, 1, shared, this.#context.stream, this.#arguments.list, 0));
+    if (overlap === undefined) this.#early.interrupt();
+    const status = overlap !== undefined && this.#early.follows(overlap)
+      ? this.#early.launch(entry, shape, this.#arguments.list)
+      : functions.LaunchKernel(entry, x, y, z, block, 1, 1, shared, this.#context.stream, this.#arguments.list, 0);
+    this.#driver.check(what, status);
     this.#launched(what);
   }
 
@@ -161,6 +177,7 @@ export class CudaDevice extends Device {
   cublasLtMatmul(product: Multiplication): boolean {
     if (this.#cublasLt === null) return false;
     this.#use();
+    this.#early.interrupt();
     const what = this.#named("cublasLtMatmul");
     try {
       if (!this.#cublasLt.multiply(product, what)) return false;
@@ -176,7 +193,10 @@ export class CudaDevice extends Device {
   override repeat<T>(work: () => T): Repeated<T> {
     const repeated: RepeatedWork<T> = new RepeatedWork({
       driver: this.#driver, stream: this.#context.stream, memory: this.#memory, captures: !this.#waitAfterLaunch,
-      use: () => this.#use(),
+      use: () => {
+        this.#use();
+        this.#early.interrupt();
+      },
       ended: (arena) => {
         this.#repeated.delete(repeated);
         if (this.#state !== "open") return;
@@ -197,12 +217,14 @@ export class CudaDevice extends Device {
   /** Enqueues a copy within the device. */
   copy(to: Handle, from: Handle, bytes: number): void {
     this.#use();
+    this.#early.interrupt();
     if (bytes > 0) this.#driver.check("cuMemcpyDtoDAsync", this.#driver.functions.MemcpyDtoDAsync_v2(to, from, bytes, this.#context.stream));
   }
 
   /** Enqueues writing `count` elements of 1, 2 or 4 bytes. */
   fill(to: Handle, bits: number, elementBytes: 1 | 2 | 4, count: number): void {
     this.#use();
+    this.#early.interrupt();
     if (count === 0) return;
     const { functions } = this.#driver;
     const set = elementBytes === 1 ? functions.MemsetD8Async : elementBytes === 2 ? functions.MemsetD16Async : functions.MemsetD32Async;

@@ -11,10 +11,13 @@ interface Loaded {
   readonly function: number;
   /** Dynamic shared memory that it may have, in bytes. */
   sharedBytes: number;
+  /** Whether multiprocessors give shared memory all they can while it runs. */
+  prefersShared: boolean;
 }
 
 // CUfunction_attribute of cuda.h, and what every kernel may have unasked.
 const MAX_DYNAMIC_SHARED_BYTES = 8;
+const SHARED_MEMORY_CARVEOUT = 9;
 const DEFAULT_SHARED_BYTES = 48 << 10;
 
 /** The compiled kernels of one context, loaded file by file when they are first needed. */
@@ -30,17 +33,24 @@ export class Modules {
     this.#folder = folder;
   }
 
-  /** Handle of a kernel that may use this much shared memory. @throws DeviceError where its file is missing or does not load */
-  functionOf(kernel: Kernel, sharedBytes: number): number {
+  /** Handle of a kernel that may use this much shared memory.
+   *  @param prefersShared let multiprocessors divide L1 for it as for all others that start early: one of them can only start
+   *  beside another where they agree  @throws DeviceError where its file is missing or does not load */
+  functionOf(kernel: Kernel, sharedBytes: number, prefersShared = false): number {
     let loaded = this.#kernels.get(kernel);
     if (loaded === undefined) {
-      loaded = { function: this.#load(kernel), sharedBytes: DEFAULT_SHARED_BYTES };
+      loaded = { function: this.#load(kernel), sharedBytes: DEFAULT_SHARED_BYTES, prefersShared: false };
       this.#kernels.set(kernel, loaded);
     }
     if (sharedBytes > loaded.sharedBytes) {
       const { functions } = this.#driver;
       this.#driver.check(`${kernel.name}: ${sharedBytes} bytes of shared memory`, functions.FuncSetAttribute(loaded.function, MAX_DYNAMIC_SHARED_BYTES, sharedBytes));
       loaded.sharedBytes = sharedBytes;
+    }
+    if (prefersShared && !loaded.prefersShared) {
+      const wholly = 100;
+      this.#driver.check(`${kernel.name}: shared memory`, this.#driver.functions.FuncSetAttribute(loaded.function, SHARED_MEMORY_CARVEOUT, wholly));
+      loaded.prefersShared = true;
     }
     return loaded.function;
   }

@@ -20,7 +20,7 @@ const [OUT_OF_MEMORY, NOT_INITIALIZED, INVALID_VALUE, EXECUTION_FAILED, NOT_SUPP
 describe.skipIf(twinMissing)(`cuBLASLt on a stand-in${twinMissing}`, () => {
   let standin: Standin;
   beforeAll(async () => {
-    standin = await Standin.load(["elementwise", "gradient-norm", "matmul"]);
+    standin = await Standin.load(["elementwise", "few-rows", "gradient-norm", "matmul"]);
   }, 600_000);
   beforeEach(() => standin.reset());
 

@@ -88,7 +88,7 @@ const pairs = [["f32", "f32"], ["bf16", "bf16"], ["bf16", "f32"], ["f16", "f16"]
 describe.skipIf(twinMissing)(`products of cuBLASLt${twinMissing}`, () => {
   let standin: Standin;
   beforeAll(async () => {
-    standin = await Standin.load(["cast", "elementwise", "gemm", "matmul"]);
+    standin = await Standin.load(["cast", "elementwise", "few-rows", "gemm", "matmul"]);
   }, 600_000);
   beforeEach(() => standin.clear());
   /** Whether cuBLASLt was asked for a way to do a product. */

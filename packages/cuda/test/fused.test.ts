@@ -90,7 +90,7 @@ const tables = fc.record({
 });
 
 const kernelFiles = [
-  "adamw", "cast", "cross-entropy", "elementwise", "embedding", "gradient-norm", "matmul", "norm", "norm-rows", "rope", "swiglu", "updates",
+  "adamw", "cast", "cross-entropy", "elementwise", "embedding", "few-rows", "gradient-norm", "matmul", "norm", "norm-rows", "rope", "swiglu", "updates",
 ];
 
 describe.skipIf(twinMissing)(`fused kernels${twinMissing}`, () => {

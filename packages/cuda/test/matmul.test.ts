@@ -12,7 +12,7 @@ import { onChip } from "./standin/on-chip.ts";
 describe.skipIf(twinMissing)(`products${twinMissing}`, () => {
   let standin: Standin;
   beforeAll(async () => {
-    standin = await Standin.load(["cast", "elementwise", "gemm", "matmul"]);
+    standin = await Standin.load(["cast", "elementwise", "few-rows", "gemm", "matmul"]);
   }, 600_000);
 
   describe("by the kernels of every GPU", () => {

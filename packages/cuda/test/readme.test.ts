@@ -8,7 +8,7 @@ import { Standin } from "./standin/control.ts";
 
 describe.skipIf(twinMissing)(`the README${twinMissing}`, () => {
   test("its example prints what it claims", async () => {
-    const { library: driver, folder: kernels } = await Standin.load(["cast", "elementwise", "matmul", "movement", "reduce"]);
+    const { library: driver, folder: kernels } = await Standin.load(["cast", "elementwise", "few-rows", "matmul", "movement", "reduce"]);
     const opened: subject.CudaDevice[] = [];
     const cudaDevice = (): subject.CudaDevice => {
       const cuda = subject.cudaDevice({ driver, kernels });

@@ -13,7 +13,7 @@ const danube: DecoderConfig = {
   ropeTheta: 10_000, rmsNormEps: 1e-5, tieEmbeddings: false, initializerRange: 0.3, bosId: null, eosId: null, padId: null, dtype: "f32",
 };
 const files = [
-  "adamw", "attention-portable-backward", "attention-portable-decode", "attention-portable-forward", "cast", "cross-entropy", "elementwise", "embedding", "fp8-scaling",
+  "adamw", "attention-portable-backward", "attention-portable-decode", "attention-portable-forward", "cast", "cross-entropy", "elementwise", "embedding", "few-rows", "fp8-scaling",
   "gradient-norm", "matmul", "movement", "norm", "norm-rows", "quantise", "reduce", "rope", "rope-fp8", "swiglu", "swiglu-fp8", "updates",
 ];
 

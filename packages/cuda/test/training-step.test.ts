@@ -110,7 +110,7 @@ const types = ["f32", "bf16"] as const;
 const kinds = (["9.0", "8.0"] as const).flatMap((capability) => [80, 64].map((headDim) => ({ capability, headDim })));
 const kernelFiles = [
   "adamw", "attention-backward", "attention-forward", "attention-portable-backward", "attention-portable-forward", "cast", "cross-entropy", "elementwise",
-  "embedding", "fp8-scaling", "gradient-norm", "matmul", "movement", "norm", "norm-rows", "quantise", "reduce", "rope", "rope-fp8", "swiglu",
+  "embedding", "few-rows", "fp8-scaling", "gradient-norm", "matmul", "movement", "norm", "norm-rows", "quantise", "reduce", "rope", "rope-fp8", "swiglu",
   "swiglu-fp8", "updates",
 ];
 

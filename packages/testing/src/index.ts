@@ -38,6 +38,7 @@ export {
   type Slack,
 } from "./conformance/case.ts";
 export { inverseRms } from "./conformance/fused.ts";
+export { normedProductBound } from "./conformance/generation.ts";
 export { copyBounds, gradientEps, inputGradientBound, OTHER_NEIGHBOUR, scaling as hostScaling } from "./conformance/fp8.ts";
 export { expectWithin } from "./conformance/compare.ts";
 export { conformance, type ConformanceOptions, type Skip } from "./conformance/suite.ts";

@@ -12,12 +12,6 @@ DEVICE uint32_t cluster_rank() { uint32_t r; asm volatile("mov.u32 %0, %%cluster
 
 /// All threads of all blocks of the cluster.
 DEVICE void cluster_sync() { asm volatile("barrier.cluster.arrive.aligned;\nbarrier.cluster.wait.aligned;" ::: "memory"); }
-/// Launched as a programmatic dependent: until the kernels before this one are done and what they wrote is to be seen.
-/// Every block calls it before it reads or writes what they touch; in an ordinary launch it returns at once.
-DEVICE void grid_wait() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
-/// Lets the next kernel start its blocks where there is room, before this one is done. After `grid_wait`, so that at most
-/// two kernels are under way.
-DEVICE void grid_release() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
 
 /// An mbarrier in shared memory, whose phase ends when `arrivals` have come and the expected bytes have landed.
 DEVICE void barrier_init(uint64_t* b, int arrivals) {

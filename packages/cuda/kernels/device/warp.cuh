@@ -69,6 +69,20 @@ MMA_FP8(e5m2, e4m3)
 #endif
 template <class A, class B> DEVICE void mma_fp8(float* d, const uint32_t* a, const uint32_t* b) { MmaFp8<A, B>::run(d, a, b); }
 
+// ---- Kernels that start before those in front of them are done: Hopper and later, nothing happens on other chips
+
+#if __CUDA_ARCH__ >= 900
+constexpr bool STARTS_EARLY = true;
+#else
+constexpr bool STARTS_EARLY = false;
+#endif
+/// Launched as a programmatic dependent: until the kernels before this one are done and what they wrote is to be seen.
+/// Every block calls it before it reads or writes what they touch; in an ordinary launch it returns at once.
+DEVICE void grid_wait() { if constexpr (STARTS_EARLY) asm volatile("griddepcontrol.wait;" ::: "memory"); }
+/// Lets the next kernel start its blocks where there is room, before this one is done. After `grid_wait`, so that at most
+/// two kernels are under way.
+DEVICE void grid_release() { if constexpr (STARTS_EARLY) asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
+
 // ---- Small things
 
 /// 16 bytes that no one reads again and that no kernel writes while this one runs: they leave L1 to what is read often.

@@ -10,7 +10,7 @@
 //   matmul_bf16_…, matmul_f16_…    ⌈M/128⌉ · ⌈N/128⌉           256       49,152
 //   matmul_f32_…                   ⌈M/128⌉ · ⌈N/128⌉           256       0
 //   matmul_e…                      ⌈M/128⌉ · ⌈N/64⌉            256       36,864
-//   matmul_rows_…                  ⌈N/16⌉, M ≤ 16, no parts    256       0
+//   matmul_rows_f32_nt             ⌈N/16⌉, M ≤ 16, no parts    256       0
 //   matmul_combine_…               ⌈batch · M · N / 2048⌉      256       0
 #include "matmul-f32.cuh"
 #include "matmul-rows.cuh"
@@ -62,8 +62,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) matmul_f32_tt(const __grid_
 extern "C" __global__ void __launch_bounds__(256, 2) matmul_e4m3_nt(const __grid_constant__ Product p) { matmul::tensor_core<matmul::Fp8<E4m3, E4m3>>(p); }
 extern "C" __global__ void __launch_bounds__(256, 2) matmul_e5m2_nt(const __grid_constant__ Product p) { matmul::tensor_core<matmul::Fp8<E5m2, E4m3>>(p); }
 
-extern "C" __global__ void __launch_bounds__(256, 2) matmul_rows_bf16_nt(const __grid_constant__ Product p) { matmul::few_rows<Bf16>(p); }
-extern "C" __global__ void __launch_bounds__(256, 2) matmul_rows_f16_nt(const __grid_constant__ Product p) { matmul::few_rows<F16>(p); }
 extern "C" __global__ void __launch_bounds__(256, 2) matmul_rows_f32_nt(const __grid_constant__ Product p) { matmul::few_rows_f32(p); }
 
 /// Sums the parts of products in order. partial f32 [batch, parts, size]; y and residual (null for none) [batch, size], less

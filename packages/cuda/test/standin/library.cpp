@@ -2,6 +2,8 @@
 #include <dlfcn.h>
 #include <string.h>
 
+#include <tuple>
+
 #include "launch.h"
 #include "memory.h"
 #include "stream.h"
@@ -53,6 +55,27 @@ std::map<std::pair<int, const Kernel*>, CUfunction> functions;
 }  // namespace standin
 
 using namespace standin;
+
+/// A kernel that starts early runs in its turn here: what it may read before is there in either order.
+static CUresult launch(const char* name, CUfunction handle, const CUlaunchConfig& c, void** values, void** extra) {
+    const auto function = find<Function>(handle);
+    const auto [x, y, z] = std::tuple(c.gridDimX, c.gridDimY, c.gridDimZ);
+    return call_on_stream(name, c.hStream, [&, x = x, y = y, z = z](int device, const auto& stream) {
+        if (!function || function->device != device) return CUDA_ERROR_INVALID_HANDLE;
+        const Kernel& kernel = *function->kernel;
+        const auto refuse = [&](auto... why) { report("kernel ", kernel.name, ": ", why...); return CUDA_ERROR_INVALID_VALUE; };
+        if (x == 0 || y == 0 || z == 0 || x > 0x7FFFFFFF || y > 65535 || z > 65535) return refuse("a grid of ", x, " x ", y, " x ", z);
+        if (c.blockDimY != 1 || c.blockDimZ != 1 || c.blockDimX == 0) return refuse("a block of ", c.blockDimX, " x ", c.blockDimY, " x ", c.blockDimZ, ", where threads along x are expected");
+        if ((int)c.blockDimX > kernel.threads) return refuse("a block of ", c.blockDimX, ", bounded to ", kernel.threads);
+        if (kernel.cluster < 1 || x % kernel.cluster != 0) return refuse("a grid of ", x, " for clusters of ", kernel.cluster);
+        if ((int)c.sharedMemBytes > function->shared_limit) return refuse(c.sharedMemBytes, " bytes of shared memory, allowed are ", function->shared_limit);
+        if (extra != nullptr || (values == nullptr && kernel.count > 0)) return refuse("arguments other than as a list of addresses");
+        const Shape shape{{x, y, z}, (int)c.blockDimX, c.sharedMemBytes};
+        return enqueue(stream, kernel.name, [device, library = function->library, &kernel, shape, arguments = Arguments(kernel, values)] {
+            return run_kernel(device, *library->kernels, kernel, shape, arguments);
+        });
+    }, function ? function->kernel->name : "unknown", x, y, z, c.blockDimX, c.sharedMemBytes, c.hStream);
+}
 
 extern "C" {
 CUresult CUDAAPI cuLibraryLoadData(CUlibrary* out, const void* image, CUjit_option*, void**, unsigned, CUlibraryOption*, void**, unsigned) {
@@ -145,22 +168,16 @@ CUresult CUDAAPI cuFuncGetAttribute(int* out, CUfunction_attribute which, CUfunc
 
 CUresult CUDAAPI cuLaunchKernel(CUfunction handle, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned threads_y, unsigned threads_z,
                                 unsigned shared_bytes, CUstream stream_handle, void** values, void** extra) {
-    const auto function = find<Function>(handle);
-    return call_on_stream("cuLaunchKernel", stream_handle, [&](int device, const auto& stream) {
-        if (!function || function->device != device) return CUDA_ERROR_INVALID_HANDLE;
-        const Kernel& kernel = *function->kernel;
-        const auto refuse = [&](auto... why) { report("kernel ", kernel.name, ": ", why...); return CUDA_ERROR_INVALID_VALUE; };
-        if (x == 0 || y == 0 || z == 0 || x > 0x7FFFFFFF || y > 65535 || z > 65535) return refuse("a grid of ", x, " x ", y, " x ", z);
-        if (threads_y != 1 || threads_z != 1 || threads == 0) return refuse("a block of ", threads, " x ", threads_y, " x ", threads_z, ", where threads along x are expected");
-        if ((int)threads > kernel.threads) return refuse("a block of ", threads, ", bounded to ", kernel.threads);
-        if (kernel.cluster < 1 || x % kernel.cluster != 0) return refuse("a grid of ", x, " for clusters of ", kernel.cluster);
-        if ((int)shared_bytes > function->shared_limit) return refuse(shared_bytes, " bytes of shared memory, allowed are ", function->shared_limit);
-        if (extra != nullptr || (values == nullptr && kernel.count > 0)) return refuse("arguments other than as a list of addresses");
-        const Shape shape{{x, y, z}, (int)threads, shared_bytes};
-        return enqueue(stream, kernel.name, [device, library = function->library, &kernel, shape, arguments = Arguments(kernel, values)] {
-            return run_kernel(device, *library->kernels, kernel, shape, arguments);
-        });
-    }, function ? function->kernel->name : "unknown", x, y, z, threads, shared_bytes, stream_handle);
+    return launch("cuLaunchKernel", handle, {x, y, z, threads, threads_y, threads_z, shared_bytes, stream_handle}, values, extra);
+}
+
+CUresult CUDAAPI cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction handle, void** values, void** extra) {
+    const CUlaunchAttribute* attributes = config->attrs;
+    if (config->numAttrs != 1 || attributes->id != CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION || attributes->value.programmaticStreamSerializationAllowed != 1) {
+        report("cuLaunchKernelEx: the stand-in knows programmatic stream serialization alone");
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    return launch("cuLaunchKernelEx", handle, *config, values, extra);
 }
 }
 

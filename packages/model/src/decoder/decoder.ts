@@ -98,12 +98,12 @@ export class Decoder implements Disposable {
   #block(p: BlockWeights, x: Tensor, input: DecoderInput, cache: AttentionCache | null): Tensor {
     const { heads, headDim, slidingWindow, rmsNormEps } = this.config;
     const { B, T } = dims(x, "B T C");
-    const [q, k, v] = queryKeyValue(x, p, this.#table, input.positions, rmsNormEps);
+    const [q, k, v] = queryKeyValue(x, p, this.#table, input.positions, rmsNormEps, cache !== null);
     const mixed = cache === null
       ? attention(q, k, v, { slidingWindow, documentStart: input.documentStart })
       : cache.attend(q, k, v);
     const h = linearLayer(reshape(mixed, [B, T, heads * headDim]), p, "output", x);
-    return feedForward(h, p, rmsNormEps);
+    return feedForward(h, p, rmsNormEps, cache !== null);
   }
 
   #rows(hidden: Tensor): Tensor {

@@ -1,5 +1,5 @@
-import { fp8QueryKeyValue, rope } from "@danu/attention";
-import { dims, fp8FeedForward, fp8Linear, fp8NormLinears, reshape, rmsNorm, swiglu, type Tensor } from "@danu/tensor";
+import { fp8QueryKeyValue, queryKeyValue as plainQueryKeyValue, rope } from "@danu/attention";
+import { dims, fp8FeedForward, fp8Linear, fp8NormLinears, normSwiglu, reshape, rmsNorm, swiglu, Tensor } from "@danu/tensor";
 
 import { fp8Groups, type Fp8Block } from "../fp8/fp8.ts";
 import { project, type AdaptedBlock } from "../lora/adapted-weight.ts";
@@ -32,14 +32,18 @@ function normedLayers(x: Tensor, p: BlockWeights, norm: Tensor, group: keyof typ
 }
 
 /** What attention reads, queries and keys turned. @param x `[B, T, C]`  @param table `[P, D]`, see `rope`  @param positions `[B, T]`
- *  @returns `[B, T, H, D]`, `[B, T, G, D]` and `[B, T, G, D]` */
+ *  @param generates no gradient is asked for  @returns `[B, T, H, D]`, `[B, T, G, D]` and `[B, T, G, D]` */
 export function queryKeyValue(
-  x: Tensor, p: BlockWeights, table: Tensor, positions: Tensor, eps: number,
+  x: Tensor, p: BlockWeights, table: Tensor, positions: Tensor, eps: number, generates: boolean,
 ): readonly [q: Tensor, k: Tensor, v: Tensor] {
   if (p.fp8 !== undefined) {
     const { matrices, calibrate } = p.fp8;
     const matrix = matrices.queryKeyValue;
     if (matrix !== undefined) return fp8QueryKeyValue(x, p.attentionNorm, p, matrix, table, positions, { eps, calibrate });
+  }
+  const { query, key, value } = p;
+  if (generates && query instanceof Tensor && key instanceof Tensor && value instanceof Tensor) {
+    return plainQueryKeyValue(x, p.attentionNorm, { query, key, value }, table, positions, eps);
   }
   const D = table.shape[1]!;
   const byHead = (y: Tensor): Tensor => {
@@ -50,11 +54,15 @@ export function queryKeyValue(
   return [rope(queries, table, positions), rope(keys, table, positions), values];
 }
 
-/** The feed-forward half of a block with its norm and residual. @param x `[..., C]`  @returns `[..., C]` */
-export function feedForward(x: Tensor, p: BlockWeights, eps: number): Tensor {
+/** The feed-forward half of a block with its norm and residual. @param x `[..., C]`  @param generates no gradient is asked for
+ *  @returns `[..., C]` */
+export function feedForward(x: Tensor, p: BlockWeights, eps: number, generates: boolean): Tensor {
   if (p.fp8 !== undefined) {
     const { matrices: { gateUp, down }, calibrate } = p.fp8;
     if (gateUp !== undefined && down !== undefined) return fp8FeedForward(x, p.mlpNorm, p, gateUp, down, { eps, calibrate });
+  }
+  if (generates && p.gate instanceof Tensor && p.up instanceof Tensor) {
+    return linearLayer(normSwiglu(x, p.mlpNorm, p.gate, p.up, eps), p, "down", x);
   }
   const [gate, up] = normedLayers(x, p, p.mlpNorm, "gateUp", eps) as [Tensor, Tensor];
   return linearLayer(swiglu(gate, up), p, "down", x);

@@ -12,6 +12,7 @@ import type { ConformanceCase, Sample } from "./case.ts";
 import { checkGradients, checkOutputs } from "./check.ts";
 import { fp8Cases } from "./fp8.ts";
 import { fusedCases } from "./fused.ts";
+import { generationCases } from "./generation.ts";
 import { primitiveCases } from "./primitives.ts";
 import { outputsOf } from "./run-case.ts";
 
@@ -39,7 +40,7 @@ export function conformance(
   makeDevice: () => Device | Promise<Device>,
   { skip = [], cases = [], runs = 20 }: ConformanceOptions = {},
 ): void {
-  const all = [...primitiveCases, ...fusedCases, ...fp8Cases, ...cases];
+  const all = [...primitiveCases, ...fusedCases, ...generationCases, ...fp8Cases, ...cases];
   describe(`conformance of ${name}`, () => {
     const oracle = referenceDevice({ precision: "f64" });
     let device: Device;

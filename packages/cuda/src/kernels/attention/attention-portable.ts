@@ -1,7 +1,8 @@
-import type { AttentionAttrs, attentionGradOp, attentionOp, cachedAttentionOp } from "@danu/attention";
-import type { Handle, InputsOf, KernelOf, Tensor } from "@danu/tensor";
+import type { AttentionAttrs, attendNextOp, attentionGradOp, attentionOp } from "@danu/attention";
+import type { InputsOf, KernelOf, Tensor } from "@danu/tensor";
 
 import { cudaOf } from "../../device.ts";
+import { rangeOf } from "../../early-starts.ts";
 import { defineKernel, type ArgumentsOf, type Kernel } from "../../kernel.ts";
 
 // Columns that kernels are made for; a head of D channels takes the first that is not below D.
@@ -26,12 +27,7 @@ const statistics = {
 };
 const backwardKeys = kernelsByWidth(backwardFile, "attention_portable_backward_keys", "(ppppiiiiiiif)pppp");
 const backwardQueries = kernelsByWidth(backwardFile, "attention_portable_backward_queries", "(ppppiiiiiiif)ppp");
-const decodeFile = "attention-portable-decode";
-const decode = kernelsByWidth(decodeFile, "attention_portable_decode", "(ppppiiiiiiif)ppp");
-const decodeJoin = {
-  bf16: defineKernel(decodeFile, "attention_portable_decode_join_bf16", "ppppiiiii"),
-  f16: defineKernel(decodeFile, "attention_portable_decode_join_f16", "ppppiiiii"),
-};
+const decode = kernelsByWidth("attention-portable-decode", "attention_portable_decode", "(ppppiiiiiiif)(pppppp)(ppp)pp");
 
 interface Call {
   readonly B: number;
@@ -113,25 +109,41 @@ function partsOf({ B, T, S, H, G, window }: Call): number {
   return Math.ceil(tiles / each);
 }
 
+/** `Fresh` of attention-portable-decode.cu. */
+type Fresh = ArgumentsOf<"(pppppp)">;
+
 /** Attention of few queries over many keys; T above 0. */
-export const portableDecode: KernelOf<typeof attentionOp> = (y, x, attrs) => decodeOver(y, callOf(x, attrs), 0);
+export const portableDecode: KernelOf<typeof attentionOp> = (y, x, attrs) => {
+  const [, keys, values, documentStart] = x;
+  decodeOver(y, callOf(x, attrs), [0, 0, 0, 0, 0, 0], { reads: [keys, values, documentStart], writes: [] });
+};
 
-/** The same, to the bit, over a cache whose length the GPU knows. */
-export const portableCached: KernelOf<typeof cachedAttentionOp> = (y, [q, keys, values, stored], attrs) => (
-  decodeOver(y, callOf([q, keys, values, null], { ...attrs, keyLength: null }), stored.handle)
-);
+/** The same, to the bit, over a cache whose length the GPU knows, and to which it appends the new keys and values. */
+export const portableNext: KernelOf<typeof attendNextOp> = (y, [q, keys, values, k, v, stored], attrs) => {
+  const call = callOf([q, keys, values, null], { ...attrs, keyLength: null });
+  const fresh: Fresh = [k.handle, v.handle, keys.handle, values.handle, stored.handle, cudaOf(q).fault];
+  decodeOver(y, call, fresh, { reads: [keys, values, stored], writes: [keys, values] });
+};
 
-function decodeOver([o, lse]: readonly [o: Tensor, lse: Tensor], call: Call, stored: Handle): void {
+/** @param touched what the kernel reads before the queries are there, and what it writes beside its results */
+function decodeOver(
+  [o, lse]: readonly [o: Tensor, lse: Tensor], call: Call, fresh: Fresh,
+  touched: { readonly reads: readonly (Tensor | null)[]; readonly writes: readonly Tensor[] },
+): void {
   const cuda = cudaOf(o);
-  const { B, T, H, G, D, dtype, width, inputs } = call;
+  const { B, T, H, G, dtype, width, inputs } = call;
   const parts = partsOf(call);
   // 16 rows of queries, two stages of 16 keys and values for each of four warps, and log-sum-exps.
   const shared = tileBytes(272, width) + 256;
   const outputBytes = 4 * parts * o.size;
-  cuda.withScratch(outputBytes + 4 * parts * lse.size, (partO) => {
-    const partLse = partO + outputBytes;
+  const scratchBytes = outputBytes + 4 * parts * lse.size;
+  cuda.withScratch(scratchBytes, (partO) => {
     const grid = [B * G, Math.ceil((H / G) * T / 16), parts] as const;
-    cuda.launch(decode[dtype][width], { grid, block: 128, shared }, ...inputs, stored, partO, partLse);
-    cuda.launch(decodeJoin[dtype], { grid: [T, H, B], block: 128 }, partO, partLse, o.handle, lse.handle, parts, T, H, G, D);
+    const overlap = {
+      reads: touched.reads.filter((tensor) => tensor !== null).map(rangeOf),
+      writes: [...[o, lse, ...touched.writes].map(rangeOf), [partO, scratchBytes] as const],
+    };
+    const shape = { grid, block: 128, shared, overlap };
+    cuda.launch(decode[dtype][width], shape, ...inputs, ...fresh, partO, partO + outputBytes, cuda.counters, o.handle, lse.handle);
   });
 }

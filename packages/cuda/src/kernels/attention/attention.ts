@@ -1,9 +1,9 @@
-import { appendKeyValuesOp, attentionGradOp, attentionOp, cachedAttentionOp } from "@danu/attention";
+import { appendKeyValuesOp, attendNextOp, attentionGradOp, attentionOp } from "@danu/attention";
 import type { KernelOf } from "@danu/tensor";
 
 import type { CudaDevice } from "../../device.ts";
 import { hopperBackward, hopperForward, isForHopper } from "./attention-hopper.ts";
-import { isPortable, portableBackward, portableCached, portableDecode, portableForward } from "./attention-portable.ts";
+import { isPortable, portableBackward, portableDecode, portableForward, portableNext } from "./attention-portable.ts";
 import { appendKeyValues, hasWholePieces } from "./key-value-append.ts";
 
 // As many queries as generation and its drafts have at a time: keys are then shared out over blocks instead.
@@ -25,6 +25,6 @@ const attentionGrad: KernelOf<typeof attentionGradOp> = (y, x, attrs) => {
 export function provideAttention(cuda: CudaDevice): void {
   cuda.provide(attentionOp, attention, isPortable)
     .provide(attentionGradOp, attentionGrad, ([, q], attrs) => isPortable([q], attrs))
-    .provide(cachedAttentionOp, portableCached, ([q], attrs) => isPortable([q], attrs) && q.shape[1]! > 0 && q.shape[1]! <= fewQueries)
+    .provide(attendNextOp, portableNext, ([q], attrs) => isPortable([q], attrs) && q.shape[1]! > 0 && q.shape[1]! <= fewQueries)
     .provide(appendKeyValuesOp, appendKeyValues, hasWholePieces);
 }

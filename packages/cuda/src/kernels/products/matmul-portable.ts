@@ -3,6 +3,7 @@ import { bytesPerElement, type Handle } from "@danu/tensor";
 import type { CudaDevice } from "../../device.ts";
 import { defineKernel, type ArgumentsOf, type Kernel } from "../../kernel.ts";
 import { flat } from "../flat.ts";
+import { mostFewRows } from "../generation/few-rows.ts";
 import { rowStepsOf, type Operand, type Product } from "./product.ts";
 
 /** `Product` of matmul.cuh: pointers, strides, sizes, leading dimensions, parts, whether the result is wide, alpha. */
@@ -20,12 +21,11 @@ const tiled = {
   tn: kernelsOfType((dtype) => `matmul_${dtype}_tn`, portableSignature),
   tt: kernelsOfType((dtype) => `matmul_${dtype}_tt`, portableSignature),
 };
-const fewRows = kernelsOfType((dtype) => `matmul_rows_${dtype}_nt`, portableSignature);
+const fewRows = defineKernel("matmul", "matmul_rows_f32_nt", portableSignature);
 const combine = kernelsOfType((dtype) => `matmul_combine_${dtype}`, "pppiii");
 
 const TILE = 128;
 const sharedBytes: Readonly<Record<Operand, number>> = { f32: 0, bf16: 49_152, f16: 49_152 };
-const MOST_FEW_ROWS = 16;
 const FEW_ROWS_LINES = 16;
 // Blocks that a product of few tiles is divided into at most, and the least k of each: shapes alone decide, so that sums keep
 // their order on every chip.
@@ -35,9 +35,9 @@ const LEAST_PART = 512;
 /** Enqueues products by the kernels that every GPU runs. */
 export function multiplyPortable(cuda: CudaDevice, product: Product): void {
   const { y, residual, dtype, result, M, N, K, layout, count } = product;
-  if (M <= MOST_FEW_ROWS && layout === "nt") {
+  if (M <= mostFewRows && layout === "nt" && dtype === "f32") {
     const grid = [Math.ceil(N / FEW_ROWS_LINES) * count] as const;
-    return cuda.launch(fewRows[dtype], { grid, block: 256 }, ...argumentsOf(product, y, residual, 1, result));
+    return cuda.launch(fewRows, { grid, block: 256 }, ...argumentsOf(product, y, residual, 1, result));
   }
   const tiles = Math.ceil(M / TILE) * Math.ceil(N / TILE) * count;
   const parts = Math.max(1, Math.min(Math.floor(PARTED_BLOCKS / tiles), Math.floor(K / LEAST_PART)));

@@ -1,6 +1,7 @@
 import { bytesPerElement, matmulBatches, type DType, type Handle, type KernelOf, type linearInputGradOp, type linearOp, type matmulOp, type Tensor } from "@danu/tensor";
 
 import { cudaOf, type CudaDevice } from "../../device.ts";
+import { isFewRows, multiplyFewRows } from "../generation/few-rows.ts";
 import { convert } from "../primitives/cast.ts";
 import { multiplyCublasLt, withoutFactors } from "./matmul-cublaslt.ts";
 import { isForHopper, multiplyHopper } from "./matmul-hopper.ts";
@@ -40,7 +41,8 @@ export function multiply(cuda: CudaDevice, product: Product): void {
   const folded: Product = count > 1 && layout[0] === "n" && rowStepA === undefined && steps[0] === 1 && steps[1] === 0
     ? { ...product, M: count * M, count: 1, steps: [0, 0] }
     : product;
-  if (isForHopper(cuda, folded)) multiplyHopper(cuda, folded);
+  if (isFewRows(cuda, folded)) multiplyFewRows(cuda, folded);
+  else if (isForHopper(cuda, folded)) multiplyHopper(cuda, folded);
   else if (!multiplyCublasLt(cuda, withoutFactors(folded))) multiplyPortable(cuda, folded);
 }
 
