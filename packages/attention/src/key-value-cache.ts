@@ -78,7 +78,10 @@ export class KeyValueCache implements AttentionCache, Disposable {
     const start = this.#take(T);
     assignSlice(this.#keys, k, 1, start);
     assignSlice(this.#values, v, 1, start);
-    return attention(q, this.#keys, this.#values, { slidingWindow: this.#options.slidingWindow, keyLength: this.#stored });
+    const { slidingWindow } = this.#options;
+    // A whole text, whose keys lie one after another: devices are faster with these.
+    if (start === 0) return attention(q, k, v, { slidingWindow });
+    return attention(q, this.#keys, this.#values, { slidingWindow, keyLength: this.#stored });
   }
 
   /** Makes room for one more position, which counts as seen from now on: `attendNext` is then called for it.

@@ -4,26 +4,28 @@ import type { Figure, Findings, Part } from "./part.ts";
 import { ratesIn } from "./rates.ts";
 
 const model = "danube-1.8b";
-/** Rows and tokens a row; as many tokens a step as the published figures. */
-const batches = [[8, 2048], [1, 16_384]] as const;
+/** Rows and tokens a row; as many tokens a step as the published figures, and as many rows as fit. */
+const batches = [[8, 2048], [1, 16_384], [32, 2048]] as const;
 
 /** How fast danu is on a GPU: whole steps, prompts and tokens through the TypeScript device, kernel by kernel in C++, and what
  *  people use today, where PyTorch is installed. */
 export function benchParts(): Part[] {
   const steps = batches.flatMap(([batch, length]) => (["bf16", "fp8"] as const).map((dtype) => danuBench(
-    `step/${dtype}-${length}`, stepFindings,
+    `step/${dtype}-${batch}x${length}`, stepFindings,
     "step", "--dtype", dtype, "--batch", String(batch), "--sequence-length", String(length), "--steps", "6",
   )));
-  const launches: Part = { ...danuBench("ops/fp8-2048", profileFindings, "step", "--dtype", "fp8", "--batch", "8", "--sequence-length", "2048", "--steps", "1", "--profile") };
+  const ops = (["bf16", "fp8"] as const).map((dtype) => danuBench(
+    `ops/${dtype}`, profileFindings, "step", "--dtype", dtype, "--batch", "8", "--sequence-length", "2048", "--steps", "1", "--profile",
+  ));
   // What runs out of time comes last: figures that are known from an earlier visit.
   return [
     ...steps,
     ...peers("step=16384x1"),
-    danuBench("decode/16", decodeFindings, "decode", "--prompt", "16", "--tokens", "64", "--runs", "3"),
-    danuBench("decode/4096", decodeFindings, "decode", "--prompt", "4096", "--tokens", "64", "--runs", "2"),
+    danuBench("decode/16", decodeFindings, "decode", "--prompt", "16", "--runs", "3"),
+    danuBench("decode/4096", decodeFindings, "decode", "--prompt", "4096", "--runs", "2"),
     danuBench("prefill/2048", prefillFindings, "prefill", "--prompt", "2048", "--runs", "5"),
     danuBench("prefill/16384", prefillFindings, "prefill", "--prompt", "16384", "--runs", "3"),
-    launches,
+    ...ops,
     ...programNames().map((name): Part => (
       { name: `kernels/${name}`, command: [programPath(name)], limit: 40, alone: true, findings: name === "machine" ? rates : checksAndRates }
     )),

@@ -28,7 +28,7 @@ interface GenerationResult {
   /** By the median. */
   readonly tokensPerSecond: number;
   readonly bestTokensPerSecond: number;
-  /** Time by op of one more run, if it was asked for. */
+  /** Time by op of one more prompt or token, if it was asked for. */
   readonly profile?: readonly OpTime[];
 }
 
@@ -42,6 +42,8 @@ export interface PrefillResult extends GenerationResult {
 export interface DecodeResult extends GenerationResult {
   /** Tokens added in a run. */
   readonly tokens: number;
+  /** Of all runs from their first token on: with what it takes to begin to repeat, and again whenever a cache grows. */
+  readonly wholeTokensPerSecond: number;
   readonly gigabytesPerSecond: number;
   /** Of the rate at which all threads read as many bytes, measured between the runs; on a GPU of that of a copy. */
   readonly shareOfBandwidth: number;
@@ -61,16 +63,18 @@ export async function benchPrefill(machine: BenchMachine, options: GenerationOpt
   }
   // A third of training is the forward pass; the head sees the last token alone.
   const flops = prompt * flopsPerToken(config, prompt) / 3 - (prompt - 1) * 2 * config.hiddenSize * config.vocabularySize;
-  const result = { ...await bench.result(1), ...ratesOf(times, prompt) };
+  const profiled = options.profile ? { profile: await profile(machine, () => bench.run(1)) } : {};
+  const result = { ...bench.about, ...profiled, ...ratesOf(times, prompt) };
   const flopsPerSecond = (flops * result.tokensPerSecond) / prompt;
   return { ...result, gflops: flopsPerSecond / 1e9, shareOfPeak: flopsPerSecond / peak };
 }
 
 /** Measures tokens added one at a time: model, scores, choice. */
 export async function benchDecode(
-  machine: BenchMachine, options: GenerationOptions & { readonly tokens: number },
+  machine: BenchMachine, options: GenerationOptions & { readonly tokens?: number | undefined },
 ): Promise<DecodeResult> {
-  const { prompt, tokens, dtype } = options;
+  // A GPU does as many in the time that it takes to begin to repeat.
+  const { prompt, dtype, tokens = machine.threads === null ? 256 : 64 } = options;
   using bench = new GenerationBench(machine, options, prompt + tokens);
   const { config } = bench;
   const { hiddenSize, vocabularySize, layers, keyValueHeads, headDim, tieEmbeddings } = config;
@@ -84,10 +88,12 @@ export async function benchDecode(
     bandwidth = Math.max(bandwidth, await machine.bandwidth(bytes));
     times.push(...(await bench.run(tokens)).slice(1));
   }
-  const result = { ...await bench.result(2), ...ratesOf(times, 1) };
+  const profiled = options.profile ? { profile: await bench.profileToken() } : {};
+  const result = { ...bench.about, ...profiled, ...ratesOf(times, 1) };
   const bytesPerSecond = bytes * result.tokensPerSecond;
+  const wholeTokensPerSecond = times.length / times.reduce((sum, time) => sum + time, 0);
   return {
-    ...result, tokens, gigabytesPerSecond: bytesPerSecond / 1e9, shareOfBandwidth: bytesPerSecond / bandwidth,
+    ...result, tokens, wholeTokensPerSecond, gigabytesPerSecond: bytesPerSecond / 1e9, shareOfBandwidth: bytesPerSecond / bandwidth,
   };
 }
 
@@ -130,11 +136,18 @@ class GenerationBench implements Disposable {
     return times;
   }
 
-  /** What is known without the times, and with them those of one more run of `tokens` tokens by op, if asked for. */
-  async result(tokens: number): Promise<Omit<GenerationResult, "tokensPerSecond" | "bestTokensPerSecond">> {
+  /** What is known without the times. */
+  get about(): Pick<GenerationResult, "preset" | "dtype" | "threads" | "prompt"> {
     const { preset: name, dtype, prompt } = this.#options;
-    const byOp = this.#options.profile ? { profile: await profile(this.#machine, () => this.run(tokens)) } : {};
-    return { preset: name, dtype, threads: this.#machine.threads, prompt, ...byOp };
+    return { preset: name, dtype, threads: this.#machine.threads, prompt };
+  }
+
+  /** Times by op of one token after the prompt. */
+  async profileToken(): Promise<readonly OpTime[]> {
+    using session = new TextSession(this.#decoder, this.#params);
+    const text = session.generate(this.#prompt, { maxTokens: 2 });
+    await text.next();
+    return profile(this.#machine, () => text.next());
   }
 
   [Symbol.dispose](): void {

@@ -1,3 +1,5 @@
+import { disposeTree, keep, scope, type Repeated } from "@danu/tensor";
+
 import { table } from "../cli/format.ts";
 import type { BenchMachine } from "./machine.ts";
 
@@ -13,8 +15,11 @@ export interface OpTime {
 export async function profile({ device, profiled }: BenchMachine, work: () => Promise<unknown>): Promise<OpTime[]> {
   const times = new Map<string, { calls: number; milliseconds: number }>();
   const { kernelOf, repeat } = device;
-  // Work that is repeated as a whole has no ops to tell apart.
-  device.repeat = () => null;
+  device.repeat = <T>(repeated: () => T): Repeated<T> | null => {
+    const asOne = Reflect.apply(repeat, device, [repeated]) as Repeated<T> | null;
+    asOne?.[Symbol.dispose]();
+    return asOne === null ? null : new Apart(repeated);
+  };
   device.kernelOf = ((op: { readonly name: string }, ...rest: unknown[]) => {
     const kernel = Reflect.apply(kernelOf, device, [op, ...rest]) as ((...args: unknown[]) => void) | undefined;
     if (kernel === undefined) return undefined;
@@ -33,6 +38,26 @@ export async function profile({ device, profiled }: BenchMachine, work: () => Pr
     device.repeat = repeat;
   }
   return [...times].map(([op, time]) => ({ op, ...time })).sort((a, b) => b.milliseconds - a.milliseconds);
+}
+
+/** Work that a device would repeat as a whole, with no ops to tell apart, done op by op. */
+class Apart<T> implements Repeated<T> {
+  readonly #work: () => T;
+  #result: T | null = null;
+
+  constructor(work: () => T) {
+    this.#work = work;
+  }
+
+  run(): T {
+    this[Symbol.dispose]();
+    return this.#result = keep(scope(this.#work));
+  }
+
+  [Symbol.dispose](): void {
+    disposeTree(this.#result);
+    this.#result = null;
+  }
 }
 
 /** A profile for people. */

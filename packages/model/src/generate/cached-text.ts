@@ -5,8 +5,9 @@ import type { Decoder, DecoderInput } from "../decoder/decoder.ts";
 import type { AdaptedParameters } from "../lora/adapted-weight.ts";
 import { NextToken } from "./next-token.ts";
 
-/** Longest piece of a text that goes through the model at once, which bounds the memory of its activations. */
-const longestPiece = 512;
+/** Longest piece of a text that goes through the model at once, which bounds the memory of its activations. Shorter ones are too
+ *  few rows for a large GPU to have all of its tensor cores at work. */
+const longestPiece = 2048;
 
 /** A model whose weights are on the device. */
 export interface Model {
