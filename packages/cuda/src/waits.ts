@@ -4,8 +4,9 @@ import type { Driver } from "./driver.ts";
 import { EVENT_WITHOUT_TIME } from "./staging.ts";
 import { NOT_READY } from "./status.ts";
 
-/** Turns of the event loop after which work is long enough to be worth a timer's millisecond. */
-const SHORT_TURNS = 200;
+/** Milliseconds of turns of the event loop after which work is long enough to be worth a timer's: a token of generation is not,
+ *  whose successor waits for it. */
+const SHORT = 8;
 
 /** Those who wait for the work of a stream, while other work of the process goes on. */
 export class Waits {
@@ -25,14 +26,15 @@ export class Waits {
     const done = this.#driver.handle("cuEventCreate", (out) => functions.EventCreate(out, EVENT_WITHOUT_TIME));
     this.#events.add(done);
     this.#driver.check("cuEventRecord", functions.EventRecord(done, this.#stream));
-    for (let turn = 0; isOpen(); turn++) {
+    const start = performance.now();
+    while (isOpen()) {
       const status = functions.EventQuery(done);
       if (status !== NOT_READY) {
         this.#events.delete(done);
         functions.EventDestroy_v2(done);
         return this.#driver.check("a kernel", status);
       }
-      await (turn < SHORT_TURNS ? setImmediate() : setTimeout(1));
+      await (performance.now() - start < SHORT ? setImmediate() : setTimeout(1));
     }
   }
 

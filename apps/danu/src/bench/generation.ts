@@ -69,7 +69,7 @@ export async function benchPrefill(machine: BenchMachine, options: GenerationOpt
   return { ...result, gflops: flopsPerSecond / 1e9, shareOfPeak: flopsPerSecond / peak };
 }
 
-/** Measures tokens added one at a time: model, scores, choice. */
+/** Measures tokens added one at a time: model, scores, choice of the best. */
 export async function benchDecode(
   machine: BenchMachine, options: GenerationOptions & { readonly tokens?: number | undefined },
 ): Promise<DecodeResult> {
@@ -128,7 +128,7 @@ class GenerationBench implements Disposable {
     using session = new TextSession(this.#decoder, this.#params);
     const times: number[] = [];
     let last = performance.now();
-    for await (const _ of session.generate(this.#prompt, { maxTokens: tokens })) {
+    for await (const _ of session.generate(this.#prompt, { maxTokens: tokens, temperature: 0 })) {
       const now = performance.now();
       times.push((now - last) / 1000);
       last = now;
@@ -145,7 +145,7 @@ class GenerationBench implements Disposable {
   /** Times by op of one token after the prompt. */
   async profileToken(): Promise<readonly OpTime[]> {
     using session = new TextSession(this.#decoder, this.#params);
-    const text = session.generate(this.#prompt, { maxTokens: 2 });
+    const text = session.generate(this.#prompt, { maxTokens: 2, temperature: 0 });
     await text.next();
     return profile(this.#machine, () => text.next());
   }

@@ -9,7 +9,7 @@ import { Reporter } from "../cli/reporter.ts";
 
 export const command: Command = defineCommand({
   name: "bench decode",
-  description: "Speed of adding tokens one at a time: model, scores, choice. At best every weight is read once a token.",
+  description: "Speed of adding tokens one at a time: model, scores, choice of the best. At best every weight is read once a token.",
   flags: {
     preset: { type: "choice", choices: presetNames, default: "medium", help: "model" },
     dtype: { type: "choice", choices: ["f32", "bf16"], default: "bf16", help: "element type" },
