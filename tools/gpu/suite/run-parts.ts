@@ -64,9 +64,9 @@ export async function runParts({ command, parts, asked, results, limit, machine 
   return outcomes.every(({ state }) => state === "passed") ? 0 : 1;
 }
 
-/** Some cores a process: the reference device that results are compared with computes in JavaScript. */
+/** Most of the cores: the reference device that results are compared with computes in JavaScript, on one. */
 function workers(): number {
-  return Math.max(1, Math.min(6, availableParallelism() >> 1));
+  return Math.max(1, Math.min(12, Math.floor(0.75 * availableParallelism())));
 }
 
 async function inTurns(parts: readonly Part[], run: (part: Part) => Promise<void>, workers: number): Promise<void> {
