@@ -1,20 +1,26 @@
-// Generation on the GPU: products of few rows, attention over a cache and whole steps; right against plain kernels,
-// repeated bit by bit, and timed by variant as launches of a graph, one after another or as programmatic dependents.
+// Generation on the GPU: products of few rows, attention over a cache and whole tokens of danube-1.8b, with the kernels, shapes
+// and order of the device; right against plain kernels, a row with the bits it has alone, and timed as launches of a graph, one
+// after another or as programmatic dependents.
 //
 //   decode [--small]     --small: the cases for compute-sanitizer
+#include "../kernels/attention/attention-portable-decode.cu"
+#include "../kernels/generation/few-rows.cu"
 #include "common.cuh"
-#include "candidates/decode.cu"
 
 #include <functional>
 
-using H = __nv_bfloat16; using E4 = __nv_fp8_e4m3; using decode::Result; using decode::Product;
-constexpr double READ = 4449;     // GB/s of a plain read
+using H = __nv_bfloat16;
+using Linear = few_rows::Linear<H>; using Swiglu = few_rows::Swiglu<H>; using QueryKeyValue = few_rows::QueryKeyValue<H>; using Rows = few_rows::Rows<H>;
+using attention_portable::Fresh; using attention_portable::Inputs; using attention_portable::Parts;
+constexpr double COPY = 4277;     // GB/s of a plain copy
+constexpr float EPS = 1e-5f;
 
-/// Launches with the attribute that lets a kernel start before the one in front of it is done.
-template <class K, class A> void launch(K kernel, dim3 grid, int threads, size_t shared, cudaStream_t stream, bool early, const A& arguments) {
-    cudaLaunchConfig_t c{}; c.gridDim = grid; c.blockDim = threads; c.dynamicSmemBytes = shared; c.stream = stream;
+struct Shape { dim3 grid; int threads, shared; };
+template <class K, class... A> void launch(K kernel, Shape s, cudaStream_t stream, bool early, const A&... arguments) {
+    CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, s.shared)); CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, 100));
+    cudaLaunchConfig_t c{}; c.gridDim = s.grid; c.blockDim = s.threads; c.dynamicSmemBytes = s.shared; c.stream = stream;
     cudaLaunchAttribute a{}; a.id = cudaLaunchAttributeProgrammaticStreamSerialization; a.val.programmaticStreamSerializationAllowed = 1; c.attrs = &a; c.numAttrs = early;
-    CHECK(cudaLaunchKernelEx(&c, kernel, arguments));
+    CHECK(cudaLaunchKernelEx(&c, kernel, arguments...));
 }
 /// Milliseconds of a graph of what `f` launches.
 static float graph_ms(std::function<void(cudaStream_t)> f, int runs = 11) {
@@ -23,142 +29,144 @@ static float graph_ms(std::function<void(cudaStream_t)> f, int runs = 11) {
     const float ms = median_ms([&](int) { CHECK(cudaGraphLaunch(e, 0)); }, runs);
     CHECK(cudaGraphExecDestroy(e)); CHECK(cudaGraphDestroy(g)); CHECK(cudaStreamDestroy(s)); return ms;
 }
+static void print_times(double bytes, std::function<float(bool early)> us) {
+    for (bool early : {false, true}) { const float t = us(early); printf("  %s %6.2f us %5.0f GB/s %5.1f %%", early ? "early" : "one by one", t, bytes / t / 1e3, bytes / t / 10 / COPY); }
+}
 
 // ---- Products
 
-template <class K, int BLOCKS> __global__ void __launch_bounds__(decode::THREADS, BLOCKS) product(const __grid_constant__ Product p) { K::run(p); }
-template <class W> __global__ void plain_product(Product p, double* sums) {    // [batch, N]
-    const int n = blockIdx.x * blockDim.x + threadIdx.x, b = blockIdx.y; if (n >= p.N) return;
+static Shape shape_of(int pairs, const Rows& in) { static const int count = multiprocessors(); return {dim3(std::min(count, pairs)), few_rows::THREADS, few_rows::shared_bytes(in.slots, in.M, in.K, in.norm != nullptr)}; }
+__global__ void plain_product(double* y, const H* x, const H* norm, const H* w, int M, int N, int K) {
+    const int n = blockIdx.x * blockDim.x + threadIdx.x, m = blockIdx.y; if (n >= N) return;
     double sum = 0, squares = 0;
-    for (int k = 0; k < p.K; k++) {
-        const double x = float(p.x[(size_t)b * p.K + k]);
-        squares += x * x; sum += (double)float(static_cast<const W*>(p.w)[(size_t)n * p.K + k]) * x * (p.norm ? float(p.norm[k]) : 1);
-    }
-    sums[(size_t)b * p.N + n] = sum * (p.norm ? 1 / sqrt(squares / p.K + p.eps) : 1) * (p.scale ? *p.scale : 1);
+    for (int k = 0; k < K; k++) squares += pow(double(float(x[(size_t)m * K + k])), 2);
+    const double f = norm ? 1 / sqrt(squares / K + EPS) : 1;
+    for (int k = 0; k < K; k++) { const double v = float(x[(size_t)m * K + k]); sum += (norm ? double(float(H(float(v * f * float(norm[k]))))) : v) * float(w[(size_t)n * K + k]); }
+    y[(size_t)m * N + n] = sum;
 }
-struct Pool { Buffer<H> bf16{420'000'000}; Buffer<E4> fp8{420'000'000}; Buffer<H> x{8 * 16384}, norm{16384}, residual{8 * 32000}; Buffer<float> y{8 * 32000}, scale{1}; Pool(bool small) { if (small) { fill_normal<<<64, 256>>>(bf16.data, 1 << 20, 1ull, 1.f); fill_normal<<<64, 256>>>(fp8.data, 1 << 20, 1ull, 1.f); } else { fill(bf16, 1); fill(fp8, 2); } fill(x, 3); fill(norm, 4); fill(residual, 5); scale.write({0.02f}); } };
-template <class W> const W* weights(const Pool& p) { if constexpr (sizeof(W) == 2) return p.bf16; else return p.fp8; }
-
-/// As many blocks as the GPU holds at a time, or as there is work for; few, so that they take turns, where nothing is timed.
-static int grid(int blocks, int held, bool time = true) { static const int count = multiprocessors(); return std::min(blocks, time ? count * held : 3); }
-template <class K, class W, Result RESULT, int BLOCKS> void run(const char* name, Pool& pool, int N, int K_, int batch, bool time) {
-    const size_t size = (size_t)N * K_; const int sets = std::max<size_t>(1, std::min<size_t>(24, pool.bf16.size / size)), shared = batch * decode::row_bytes(K_), out = RESULT == Result::swiglu ? N / 2 : N;
-    CHECK(cudaFuncSetAttribute(product<K, BLOCKS>, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
-    Product p{pool.y, weights<W>(pool), sizeof(W) == 1 ? pool.scale.data : nullptr, pool.x, pool.norm, 1e-5f, RESULT == Result::bf16 ? pool.residual.data : nullptr, N, K_, batch};
-    pool.y.poison(); launch(product<K, BLOCKS>, grid(decode::blocks<K::BLOCK_ROWS>(N), BLOCKS, time), decode::THREADS, shared, 0, false, p); CHECK(cudaDeviceSynchronize());
-    const auto once = fingerprint(pool.y); std::vector<float> got((size_t)batch * out);
-    if (RESULT == Result::f32) got = pool.y.read(0, got.size()); else { std::vector<H> raw(got.size()); CHECK(cudaMemcpy(raw.data(), pool.y, raw.size() * 2, cudaMemcpyDeviceToHost)); for (size_t i = 0; i < raw.size(); i++) got[i] = number(raw[i]); }
-    Buffer<double> sums((size_t)batch * N); plain_product<W><<<dim3((N + 127) / 128, batch), 128>>>(p, sums); const auto s = sums.read(); const auto residual = pool.residual.read(0, (size_t)batch * out); std::vector<float> want(got.size());
-    for (int b = 0; b < batch; b++) for (int n = 0; n < out; n++) { const double v = s[(size_t)b * N + n]; want[(size_t)b * out + n] = RESULT == Result::swiglu ? v / (1 + exp(-v)) * s[(size_t)b * N + n + out] : v + (p.residual ? number(residual[(size_t)b * out + n]) : 0); }
+struct Pool {
+    Buffer<H> w, x{16 * 8192}, norm{8192}, residual{16 * 32000}, y{16 * 32000}, k{16 * 4096}, v{16 * 4096}; Buffer<float> table{4096 * 128}; Buffer<int> positions{16}, fault{4};
+    explicit Pool(bool small) : w(small ? 1 << 22 : 420'000'000) {
+        fill(w, 1, 0.02f); fill(x, 3); fill(norm, 4); fill(residual, 5); fault.write({0, 0, 0, 0});
+        std::vector<float> t(table.size); for (int p = 0; p < 4096; p++) for (int i = 0; i < 64; i++) { t[p * 128 + i] = cosf(p * 0.1f * i); t[p * 128 + 64 + i] = sinf(p * 0.1f * i); } table.write(t);
+        std::vector<int> at(16); for (int i = 0; i < 16; i++) at[i] = 31 * i; positions.write(at);
+    }
+};
+enum class Kind { linear, residual, swiglu, query_key_value };
+/// A kernel for rows from `first` on, with weights from `at` on; its results are in y, and k and v.
+static void enqueue(Kind kind, Pool& p, size_t at, int first, int M, int N, int K, cudaStream_t s, bool early) {
+    const Rows in{p.x + (size_t)first * K, kind >= Kind::swiglu ? p.norm.data : nullptr, EPS, M, K, K, few_rows::DEEP}; const H* w = p.w + at;
+    if (kind <= Kind::residual) { const size_t to = (size_t)first * N; launch(few_rows_linear_bf16, shape_of((N + 1) / 2, in), s, early, in, Linear{p.y + to, w, kind == Kind::residual ? p.residual + to : nullptr, N, K, 0}); }
+    else if (kind == Kind::swiglu) launch(few_rows_swiglu_bf16, shape_of(N / 2, in), s, early, in, Swiglu{p.y + (size_t)first * (N / 2), w, w + (size_t)(N / 2) * K, N / 2, K});
+    else {
+        const int D = 80, G = N / D / 6, heads = 4 * G;       // four query heads for a key-value head
+        launch(few_rows_query_key_value_bf16, shape_of(N / 2, in), s, early, in, QueryKeyValue{p.y + (size_t)first * heads * D, p.k + (size_t)first * G * D, p.v + (size_t)first * G * D, w, w + (size_t)heads * D * K, w + (size_t)(heads + G) * D * K, p.table, p.positions + first, p.fault, heads, G, D, 4096 * 128 / D, K});
+    }
+}
+static void product(Kind kind, const char* name, Pool& pool, int M, int N, int K, bool time) {
+    for (auto* b : {&pool.y, &pool.k, &pool.v}) b->poison();
+    for (int m = 0; m < M; m++) enqueue(kind, pool, 0, m, 1, N, K, 0, false);
+    const Fingerprint alone[3] = {fingerprint(pool.y), fingerprint(pool.k), fingerprint(pool.v)};
+    for (auto* b : {&pool.y, &pool.k, &pool.v}) b->poison();
+    enqueue(kind, pool, 0, 0, M, N, K, 0, false);
+    const bool same = fingerprint(pool.y) == alone[0] && fingerprint(pool.k) == alone[1] && fingerprint(pool.v) == alone[2];
+    Buffer<double> sums((size_t)M * N); plain_product<<<dim3((N + 127) / 128, M), 128>>>(sums, pool.x, kind >= Kind::swiglu ? pool.norm.data : nullptr, pool.w, M, N, K);
+    const auto s = sums.read(); const auto residual = pool.residual.read(0, (size_t)M * N); std::vector<float> want, got; const auto y = pool.y.read(), keys = pool.k.read(), values = pool.v.read(); const auto table = pool.table.read(); const auto positions = pool.positions.read();
+    const int D = 80, G = N / D / 6, heads = 4 * G;
+    for (int m = 0; m < M; m++) for (int n = 0; n < (kind == Kind::swiglu ? N / 2 : N); n++) {
+        const double v = s[(size_t)m * N + n];
+        if (kind <= Kind::residual) { want.push_back(v + (kind == Kind::residual ? number(residual[(size_t)m * N + n]) : 0)); got.push_back(number(y[(size_t)m * N + n])); }
+        else if (kind == Kind::swiglu) { want.push_back(v / (1 + exp(-v)) * s[(size_t)m * N + n + N / 2]); got.push_back(number(y[(size_t)m * (N / 2) + n])); }
+        else {
+            const int h = n / D, d = n % D, i = d % (D / 2); const double other = s[(size_t)m * N + h * D + (d + D / 2) % D]; const float* angle = &table[(size_t)positions[m] * D];
+            want.push_back(h >= heads + G ? v : v * angle[i] + (d < D / 2 ? -other : other) * angle[i + D / 2]);
+            got.push_back(number(h < heads ? y[((size_t)m * heads + h) * D + d] : h < heads + G ? keys[((size_t)m * G + h - heads) * D + d] : values[((size_t)m * G + h - heads - G) * D + d]));
+        }
+    }
     const double off = difference(got, want);
-    pool.y.poison(); launch(product<K, BLOCKS>, grid(decode::blocks<K::BLOCK_ROWS>(N), BLOCKS, time), decode::THREADS, shared, 0, false, p); const bool same = fingerprint(pool.y) == once;
-    printf("%-34s %5d x %4d batch %d  difference %.1e%s %s", name, N, K_, batch, off, same ? "" : " REPEAT DIFFERS", verdict(off < 1e-5 && same));
-    if (time) for (bool early : {false, true}) {
-        const float us = 1000 / float(sets) * graph_ms([&](cudaStream_t stream) { for (int i = 0; i < sets; i++) { p.w = weights<W>(pool) + i * size; launch(product<K, BLOCKS>, grid(decode::blocks<K::BLOCK_ROWS>(N), BLOCKS, time), decode::THREADS, shared, stream, early, p); } });
-        printf("  %s %6.2f us %5.0f GB/s %5.1f %%", early ? "early" : "one by one", us, size * sizeof(W) / us / 1e3, size * sizeof(W) / us / 10 / READ);
+    printf("%-18s %2d x %5d x %4d  difference %.1e%s %s", name, M, N, K, off, same ? "" : " ALONE DIFFERS", verdict(off < 1e-5 && same));
+    if (time) {
+        const size_t size = (size_t)N * K; const int sets = std::max<size_t>(1, std::min<size_t>(24, pool.w.size / size));
+        print_times(size * 2., [&](bool early) { return 1000 / float(sets) * graph_ms([&](cudaStream_t stream) { for (int i = 0; i < sets; i++) enqueue(kind, pool, i * size, 0, M, N, K, stream, early); }); });
     }
     printf("\n"); fflush(stdout);
 }
-template <class W, Result R, int ROWS, int DEPTH> using V = decode::Vector<W, R, ROWS, DEPTH>;
-template <class W, Result R, int DEPTH> using T = decode::Tensor<W, R, DEPTH>;
-constexpr auto plain = Result::bf16, f32 = Result::f32, swiglu = Result::swiglu;
-#define RUN(N, K, BATCH, TIME, BLOCKS, W, RESULT, ...) run<__VA_ARGS__, W, RESULT, BLOCKS>(#__VA_ARGS__ " x " #BLOCKS, pool, N, K, BATCH, TIME)
 
 // ---- Attention
 
-using decode_attention::Arguments;
-template <int KEYS> __global__ void __launch_bounds__(KEYS * 2, 512 / KEYS) attend(const __grid_constant__ Arguments a) { decode_attention::run<KEYS>(a); }
-/// A warp a q head: scores first, then values; the cache has the new position already.
-__global__ void plain_attend(Arguments a, float* out) {
-    using namespace decode_attention;
-    const int h = blockIdx.x, b = blockIdx.y, d = threadIdx.x, kv = h / (a.heads / a.kv_heads), p = a.positions[b], first = max(0, p + 1 - a.window);
-    extern __shared__ float score[]; const Bf16* token = a.qkv + (size_t)b * (a.heads + 2 * a.kv_heads) * D; const size_t cache = ((size_t)b * a.kv_heads + kv) * a.capacity;
-    for (int j = first + d; j <= p; j += blockDim.x) { float x = 0; for (int i = 0; i < D; i++) x += float(__float2bfloat16(rotated(token + h * D, a.table + (size_t)p * D, i))) * float(a.k_cache[(cache + j % a.capacity) * D + i]); score[j - first] = x * a.scale; }
+/// One query of each head over the first `keys` positions; the cache has the new position.
+__global__ void plain_attend(float* out, const H* q, const H* k, const H* v, int keys, int heads, int G, int D) {
+    const int h = blockIdx.x, g = h / (heads / G), d = threadIdx.x; extern __shared__ float score[];
+    for (int j = d; j < keys; j += blockDim.x) { float x = 0; for (int i = 0; i < D; i++) x += float(q[h * D + i]) * float(k[((size_t)j * G + g) * D + i]); score[j] = x / sqrtf(D); }
     __syncthreads();
-    float top = -1e30f, sum = 0, value = 0;
-    for (int j = first; j <= p; j++) top = fmaxf(top, score[j - first]);
-    for (int j = first; j <= p; j++) { const float e = expf(score[j - first] - top); sum += e; if (d < D) value += e * float(a.v_cache[(cache + j % a.capacity) * D + d]); }
-    if (d < D) out[((size_t)b * a.heads + h) * D + d] = value / sum;
+    float top = -INFINITY, sum = 0, value = 0;
+    for (int j = 0; j < keys; j++) top = fmaxf(top, score[j]);
+    for (int j = 0; j < keys; j++) { const float e = expf(score[j] - top); sum += e; if (d < D) value += e * float(v[((size_t)j * G + g) * D + d]); }
+    if (d < D) out[h * D + d] = value / sum;
 }
-struct Context {
-    int batch, heads, kv_heads, capacity, window, layers; Buffer<H> k, v, qkv, out; Buffer<float> table, partial; Buffer<unsigned> tickets; Buffer<int> positions; int last;
-    Context(int b, int h, int g, int c, int w, int l, std::vector<int> p) : batch(b), heads(h), kv_heads(g), capacity(c), window(w), layers(l), k((size_t)l * b * g * c * 80), v(k.size), qkv(b * (h + 2 * g) * 80), out(b * h * 80),
-        table((*std::max_element(p.begin(), p.end()) + 1) * 80), partial((size_t)b * g * (c / 64 + 2) * 8 * 82), tickets(b * g), positions(b), last(*std::max_element(p.begin(), p.end())) {
-        fill(k, 1); fill(v, 2); fill(qkv, 3); tickets.write(std::vector<unsigned>(b * g, 0)); positions.write(p); partial.poison(); out.poison();
-        std::vector<float> t(table.size); for (int i = 0; i <= last; i++) for (int d = 0; d < 40; d++) { const float angle = i * powf(10000, -d / 40.f); t[i * 80 + d] = cosf(angle); t[i * 80 + 40 + d] = sinf(angle); } table.write(t);
+/// Caches of the layers of a text, shared out in parts as the device does it.
+struct Caches {
+    static constexpr int D = 80, HEADS = 32, G = 8;
+    int layers, room, position, parts; Buffer<H> k, v, out{HEADS * D}; Buffer<float> part_o, part_lse, lse{HEADS}; Buffer<int> stored{1}, done{256}, fault{4};
+    Caches(int layers, int room, int position) : layers(layers), room(room), position(position), parts(parts_of(room)), k((size_t)layers * room * G * D), v(k.size), part_o(parts * HEADS * D), part_lse(parts * HEADS) {
+        fill(k, 1); fill(v, 2); stored.write({position}); done.write(std::vector<int>(256, 0)); fault.write({0, 0, 0, 0}); part_o.poison(); part_lse.poison(); out.poison();
     }
-    Arguments arguments(int layer) const { const size_t at = (size_t)layer * batch * kv_heads * capacity * 80; return {out, partial, tickets, k + at, v + at, qkv, table, positions, heads, kv_heads, capacity, window, 1 / sqrtf(80)}; }
-    template <int KEYS> dim3 grid() const { return dim3((std::min(window, last + 1) + KEYS - 1) / KEYS, kv_heads, batch); }
+    static int parts_of(int room) { const int tiles = (room + 15) / 16, most = (int)ceil(std::min(256. / G, tiles / 8.)), each = (tiles + most - 1) / most; return (tiles + each - 1) / each; }
+    void attend(int layer, const H* q, const H* fresh_k, const H* fresh_v, cudaStream_t s, bool early) {
+        H *keys = k + (size_t)layer * room * G * D, *values = v + (size_t)layer * room * G * D;
+        const Inputs<H> in{q, keys, values, nullptr, 1, room, room, HEADS, G, D, room, 1 / sqrtf(D)}; const Fresh<H> fresh{fresh_k, fresh_v, keys, values, stored, fault};
+        launch(attention_portable_decode_bf16_80, {dim3(G, 1, parts), 128, (int)sizeof(attention_portable::Decode<H, 80>::Shared)}, s, early, in, fresh, Parts{part_o, part_lse, done}, out.data, lse.data);
+    }
 };
-template <int KEYS> void attention(int batch, int heads, int kv_heads, int capacity, int window, std::vector<int> positions, bool time) {
-    using Tile = decode_attention::Tile<KEYS>; const int shared = sizeof(typename Tile::Shared), layers = time ? (batch == 1 ? 24 : 6) : 1;
-    Context c(batch, heads, kv_heads, capacity, window, layers, positions);
-    CHECK(cudaFuncSetAttribute(attend<KEYS>, cudaFuncAttributeMaxDynamicSharedMemorySize, shared)); CHECK(cudaFuncSetAttribute(plain_attend, cudaFuncAttributeMaxDynamicSharedMemorySize, 131072));
-    launch(attend<KEYS>, c.grid<KEYS>(), Tile::THREADS, shared, 0, false, c.arguments(0)); CHECK(cudaDeviceSynchronize());
-    Buffer<float> want(c.out.size); plain_attend<<<dim3(heads, batch), 96, std::min(window, c.last + 1) * 4>>>(c.arguments(0), want); CHECK(cudaDeviceSynchronize());
+static void attention(Pool& pool, int room, int position, bool time) {
+    Caches c(time ? 24 : 1, room, position); c.attend(0, pool.x, pool.k, pool.v, 0, false); CHECK(cudaDeviceSynchronize());
+    Buffer<float> want(c.out.size); CHECK(cudaFuncSetAttribute(plain_attend, cudaFuncAttributeMaxDynamicSharedMemorySize, 131072)); plain_attend<<<Caches::HEADS, 96, (position + 1) * 4>>>(want, pool.x, c.k, c.v, position + 1, Caches::HEADS, Caches::G, Caches::D); CHECK(cudaDeviceSynchronize());
     const double off = difference(c.out.read(), want.read()); const auto once = fingerprint(c.out), keys = fingerprint(c.k);
-    bool same = true;
-    for (int i = 0; i < 5; i++) { c.out.poison(); c.partial.poison(); launch(attend<KEYS>, c.grid<KEYS>(), Tile::THREADS, shared, 0, false, c.arguments(0)); same &= fingerprint(c.out) == once; }
+    bool same = true; for (int i = 0; i < 5; i++) { c.out.poison(); c.part_o.poison(); c.attend(0, pool.x, pool.k, pool.v, 0, false); same &= fingerprint(c.out) == once; }
     same &= fingerprint(c.k) == keys;
-    printf("attention %3d keys, batch %d, position %d  difference %.1e%s %s", KEYS, batch, c.last, off, same ? "" : " REPEAT DIFFERS", verdict(off < 2e-5 && same));
-    double bytes = 0; for (int p : positions) bytes += std::min(window, p + 1) * 320.0 * kv_heads;
-    if (time) for (bool early : {false, true}) {
-        const float us = 1000.f / layers * graph_ms([&](cudaStream_t s) { for (int i = 0; i < layers; i++) launch(attend<KEYS>, c.grid<KEYS>(), Tile::THREADS, shared, s, early, c.arguments(i)); });
-        printf("  %s %6.2f us %5.0f GB/s %5.1f %%", early ? "early" : "one by one", us, bytes / us / 1e3, bytes / us / 10 / READ);
-    }
+    printf("attention, room %4d, position %4d, %2d parts  difference %.1e%s %s", room, position, c.parts, off, same ? "" : " REPEAT DIFFERS", verdict(off < 2e-5 && same));
+    if (time) print_times((position + 1) * 320. * Caches::G, [&](bool early) { return 1000.f / c.layers * graph_ms([&](cudaStream_t s) { for (int i = 0; i < c.layers; i++) c.attend(i, pool.x, pool.k, pool.v, s, early); }); });
     printf("\n"); fflush(stdout);
 }
 
-// ---- A whole step of Danube: 24 layers and the head
+// ---- A token of danube-1.8b: 24 layers and the head
 
-template <class W, bool VECTOR> void step(Pool& pool, int batch, int position) {
-    constexpr int C = 2560, F = 6912, QKV = 3840, LAYERS = 24; Context c(batch, 32, 8, 4096, 4096, LAYERS, std::vector<int>(batch, position));
-    Buffer<H> x(batch * C), hidden(batch * F); Buffer<float> logits((size_t)batch * 32000); fill(x, 1); const int attention_shared = sizeof(decode_attention::Tile<128>::Shared);
-    CHECK(cudaFuncSetAttribute(attend<128>, cudaFuncAttributeMaxDynamicSharedMemorySize, attention_shared));
-    constexpr int DEPTH = sizeof(W) == 2 ? 10 : 5, BLOCKS = VECTOR ? 3 : 2;
-    using Plain = std::conditional_t<VECTOR, V<W, plain, sizeof(W) == 2 ? 1 : 2, 5>, T<W, plain, DEPTH>>; using Gated = std::conditional_t<VECTOR, V<W, swiglu, 2, 5>, T<W, swiglu, DEPTH>>; using Logits = std::conditional_t<VECTOR, V<H, f32, 1, 5>, T<H, f32, 10>>;
-    for (void (*k)(const Product) : {(void (*)(const Product))product<Plain, BLOCKS>, (void (*)(const Product))product<Gated, BLOCKS>, (void (*)(const Product))product<Logits, BLOCKS>}) CHECK(cudaFuncSetAttribute(k, cudaFuncAttributeMaxDynamicSharedMemorySize, batch * decode::row_bytes(F)));
-    const size_t layer = (size_t)C * (QKV + C + 3 * F), room = pool.bf16.size - 32000 * C;
-    const float* scale = sizeof(W) == 1 ? pool.scale.data : nullptr;
-    const auto place = [&](int l) { return l * layer % (room - layer) / 16 * 16; };
-    for (int mode = 0; mode < 4; mode++) {
-        const bool early = mode > 0; const size_t most = mode < 2 ? 0 : (size_t)4 << (20 + mode - 2);    // bytes asked for ahead: 4 and 8 MiB
+static void token(Pool& pool, int room, int position) {
+    constexpr int C = 2560, F = 6912, QKV = 3840, V = 32000, LAYERS = 24; Caches c(LAYERS, room, position);
+    Buffer<H> x(C), h(C), hidden(F), logits(V); fill(x, 1); Buffer<int> at(1); at.write({position});
+    const size_t layer = (size_t)C * (QKV + C + 3 * F), room_of_layers = pool.w.size - (size_t)V * C;
+    for (bool early : {false, true}) {
         const float ms = graph_ms([&](cudaStream_t s) {
-            const auto ahead = [&](size_t at, int N, int K) { return decode::Ahead{weights<W>(pool) + at, (uint32_t)std::min<size_t>(most, (size_t)N * K * sizeof(W))}; };
-            const auto run = [&](auto kernel, int rows, void* y, size_t at, const H* in, const H* norm, const H* residual, int N, int K, decode::Ahead next) { launch(kernel, grid((N + rows - 1) / rows, BLOCKS), decode::THREADS, batch * decode::row_bytes(K), s, early, Product{y, weights<W>(pool) + at, scale, in, norm, 1e-5f, residual, N, K, batch, next}); };
+            const auto linear = [&](H* y, const H* in, const H* w, const H* residual, int N, int K, bool starts_early) {
+                const Rows rows{in, nullptr, EPS, 1, K, K, few_rows::DEEP}; launch(few_rows_linear_bf16, shape_of(N / 2, rows), s, starts_early, rows, Linear{y, w, residual, N, K, 0});
+            };
+            const Rows normed{x, pool.norm, EPS, 1, C, C, few_rows::DEEP}, normed_h{h, pool.norm, EPS, 1, C, C, few_rows::DEEP};
             for (int l = 0; l < LAYERS; l++) {
-                const size_t at = place(l), out = at + (size_t)QKV * C, gate = out + (size_t)C * C, down = gate + 2 * (size_t)F * C;
-                run(product<Plain, BLOCKS>, Plain::BLOCK_ROWS, c.qkv, at, x, pool.norm, nullptr, QKV, C, ahead(out, C, C));
-                auto arguments = c.arguments(l); arguments.ahead = ahead(gate, F, C);
-                launch(attend<128>, c.grid<128>(), 256, attention_shared, s, early, arguments);
-                run(product<Plain, BLOCKS>, Plain::BLOCK_ROWS, x, out, c.out, nullptr, x, C, C, ahead(gate + (size_t)F * C, F, C));
-                run(product<Gated, BLOCKS>, Gated::BLOCK_ROWS, hidden, gate, x, pool.norm, nullptr, 2 * F, C, ahead(down, C, F));
-                run(product<Plain, BLOCKS>, Plain::BLOCK_ROWS, x, down, hidden, nullptr, x, C, F, l + 1 < LAYERS ? ahead(place(l + 1), QKV, C) : decode::Ahead{pool.bf16 + room, (uint32_t)most});
+                const H *qkv = pool.w + l * layer % (room_of_layers - layer) / 16 * 16, *out = qkv + (size_t)QKV * C, *gate = out + (size_t)C * C, *down = gate + 2 * (size_t)F * C;
+                launch(few_rows_query_key_value_bf16, shape_of(QKV / 2, normed), s, early && l > 0, normed, QueryKeyValue{pool.y, pool.k, pool.v, qkv, qkv + (size_t)C * C, qkv + (size_t)(C + 640) * C, pool.table, at, pool.fault, 32, 8, 80, 4096 * 128 / 80, C});
+                c.attend(l, pool.y, pool.k, pool.v, s, early);
+                linear(h, c.out, out, x, C, C, early);
+                launch(few_rows_swiglu_bf16, shape_of(F, normed_h), s, early, normed_h, Swiglu{hidden, gate, gate + (size_t)F * C, F, C});
+                linear(x, hidden, down, h, C, F, early);
             }
-            launch(product<Logits, BLOCKS>, grid(decode::blocks<Logits::BLOCK_ROWS>(32000), BLOCKS), decode::THREADS, batch * decode::row_bytes(C), s, early, Product{logits, pool.bf16 + room, nullptr, x, pool.norm, 1e-5f, nullptr, 32000, C, batch});
+            linear(logits, x, pool.w + room_of_layers, nullptr, V, C, early);
         }, 7);
-        const double bytes = (double)layer * LAYERS * sizeof(W) + 32000.0 * C * 2 + (position + 1) * 320.0 * 8 * LAYERS * batch;
-        printf("step, %s weights, %s, batch %d, position %4d, %s, %2zu MiB ahead  %.3f ms  %5.0f tokens/s  %5.0f GB/s %5.1f %%\n", sizeof(W) == 2 ? "bf16" : "fp8", VECTOR ? "vector" : "tensor", batch, position, early ? "early" : "one by one", most >> 20, ms, batch * 1000 / ms, bytes / ms / 1e6, bytes / ms / 1e4 / READ); fflush(stdout);
+        const double bytes = 2. * layer * LAYERS + 2. * V * C + (position + 1) * 320. * Caches::G * LAYERS;
+        printf("token, position %4d, %-10s  %.3f ms  %5.0f tokens/s  %5.0f GB/s %5.1f %%\n", position, early ? "early" : "one by one", ms, 1000 / ms, bytes / ms / 1e6, bytes / ms / 1e4 / COPY); fflush(stdout);
     }
 }
 
-template <int DUMMY = 0> void bf16(Pool& pool, int N, int K) {
-    RUN(N, K, 1, true, 3, H, plain, V<H, plain, 1, 5>); RUN(N, K, 1, true, 4, H, plain, V<H, plain, 1, 5>); RUN(N, K, 1, true, 3, H, plain, V<H, plain, 1, 10>); RUN(N, K, 1, true, 3, H, plain, V<H, plain, 2, 5>);
-    for (int batch : {1, 8}) { RUN(N, K, batch, true, 2, H, plain, T<H, plain, 5>); RUN(N, K, batch, true, 2, H, plain, T<H, plain, 10>); }
-}
-template <int DUMMY = 0> void fp8(Pool& pool, int N, int K) {
-    RUN(N, K, 1, true, 4, E4, plain, V<E4, plain, 1, 5>); RUN(N, K, 1, true, 3, E4, plain, V<E4, plain, 2, 5>); RUN(N, K, 1, true, 4, E4, plain, V<E4, plain, 2, 3>);
-    for (int batch : {1, 8}) { RUN(N, K, batch, true, 2, E4, plain, T<E4, plain, 5>); RUN(N, K, batch, true, 3, E4, plain, T<E4, plain, 3>); }
-}
 int main(int count, char** words) {
     const bool small = count > 1 && !strcmp(words[1], "--small"); Pool pool(small);
-    RUN(100, 264, 1, false, 2, H, plain, V<H, plain, 2, 10>); RUN(102, 1000, 1, false, 2, H, swiglu, V<H, swiglu, 2, 10>); RUN(37, 432, 1, false, 3, E4, plain, V<E4, plain, 2, 5>); RUN(96, 432, 1, false, 3, E4, swiglu, V<E4, swiglu, 2, 5>);
-    RUN(100, 264, 8, false, 2, H, plain, T<H, plain, 10>); RUN(102, 1000, 3, false, 2, H, swiglu, T<H, swiglu, 10>); RUN(101, 520, 8, false, 2, H, f32, T<H, f32, 10>); RUN(37, 432, 5, false, 2, E4, plain, T<E4, plain, 5>); RUN(96, 208, 8, false, 2, E4, swiglu, T<E4, swiglu, 5>);
-    attention<128>(2, 8, 2, 300, 300, {700, 149}, false); attention<64>(3, 8, 2, 260, 200, {200, 0, 333}, false); attention<256>(1, 3, 3, 520, 500, {1029}, false); attention<128>(1, 8, 1, 400, 1000, {270}, false);
+    product(Kind::residual, "linear + residual", pool, 1, 101, 264, false); product(Kind::linear, "linear", pool, 16, 64, 1032, false); product(Kind::swiglu, "swiglu", pool, 9, 102, 1000, false); product(Kind::query_key_value, "query, key, value", pool, 5, 960, 520, false);
+    attention(pool, 300, 299, false); attention(pool, 256, 0, false); attention(pool, 1000, 517, false);
     if (small) return failures;
-    for (auto s : {std::array<int, 2>{3840, 2560}, {2560, 2560}, {6912, 2560}, {13824, 2560}, {2560, 6912}, {32000, 2560}}) { bf16(pool, s[0], s[1]); fp8(pool, s[0], s[1]); }
-    RUN(13824, 2560, 1, true, 3, H, swiglu, V<H, swiglu, 2, 5>); RUN(13824, 2560, 1, true, 3, E4, swiglu, V<E4, swiglu, 2, 5>); RUN(13824, 2560, 8, true, 2, H, swiglu, T<H, swiglu, 10>); RUN(13824, 2560, 8, true, 2, E4, swiglu, T<E4, swiglu, 5>); RUN(32000, 2560, 8, true, 2, H, f32, T<H, f32, 10>);
-    for (int batch : {1, 8}) for (int position : {511, 4095}) { const std::vector<int> p(batch, position); attention<64>(batch, 32, 8, 4096, 4096, p, true); attention<128>(batch, 32, 8, 4096, 4096, p, true); attention<256>(batch, 32, 8, 4096, 4096, p, true); }
-    for (int position : {511, 4095}) { step<H, true>(pool, 1, position); step<H, false>(pool, 1, position); step<E4, true>(pool, 1, position); step<E4, false>(pool, 1, position); step<H, false>(pool, 8, position); step<E4, false>(pool, 8, position); }
+    for (int M : {1, 8, 16}) {
+        product(Kind::query_key_value, "query, key, value", pool, M, 3840, 2560, true); product(Kind::residual, "output", pool, M, 2560, 2560, true); product(Kind::swiglu, "swiglu", pool, M, 13824, 2560, true);
+        if (M < 16) product(Kind::residual, "down", pool, M, 2560, 6912, true);
+        product(Kind::linear, "head", pool, M, 32000, 2560, true);
+    }
+    for (auto [room, position] : {std::array<int, 2>{256, 255}, {1024, 511}, {4096, 4095}}) attention(pool, room, position, true);
+    for (auto [room, position] : {std::array<int, 2>{256, 100}, {1024, 511}, {4096, 4095}}) token(pool, room, position);
     return failures;
 }

@@ -139,7 +139,7 @@ describe.skipIf(twinMissing)(`cuBLASLt on a stand-in${twinMissing}`, () => {
       standin.fail(name, status);
       expect([await layer(cuda), await layer(cuda)]).toEqual([expected, expected]);
       expect(count("cublasLtMatmulAlgoGetHeuristic")).toBe(1);
-      expect(productsIn(standin.calls()).filter((by) => by !== "cublasLtMatmul")).toEqual(["matmul_rows_bf16_nt", "matmul_rows_bf16_nt"]);
+      expect(productsIn(standin.calls()).filter((by) => by !== "cublasLtMatmul")).toEqual(["few_rows_linear_bf16", "few_rows_linear_bf16"]);
       expect(count("cublasLtMatmul")).toBe(tried);
       expect(standin.live()).not.toHaveProperty("cuBLASLt layout");
     });

@@ -58,6 +58,32 @@ export const mutatedPrograms: readonly MutatedProgram[] = [
     mutations: inFile("attention/attention-portable-forward.cu", ["tiles read before their copies have landed", "cp_async_wait<0>();", "if (!PLANTED) cp_async_wait<0>();"]),
   },
   {
+    program: "attention-portable-decode",
+    mutations: inFile("attention/attention-portable-decode.cu",
+      ["the first new key looked for in the cache", "is_fresh = j >= stored;", "is_fresh = j >= stored + (PLANTED ? 1 : 0);"],
+      ["positions of the last text appended to the first", "to = (((size_t)b * in.S + position)", "to = (((size_t)(PLANTED ? 0 : b) * in.S + position)"],
+      ["a position past the cache written", "position >= in.S)", "(!PLANTED && position >= in.S))"],
+      ["a counter that is not left zero", "if (last && parts > 1) *done = 0;", "if (last && parts > 1 && !PLANTED) *done = 0;"],
+      ["parts joined before the last is done", "atomicAdd(done, 1) == parts - 1", "atomicAdd(done, 1) == parts - (PLANTED ? 2 : 1)"],
+      ["tiles read before their copies have landed", "cp_async_wait<1>();", "if (!PLANTED) cp_async_wait<1>();"]),
+  },
+  {
+    program: "few-rows",
+    mutations: [
+      ...inFile("generation/few-rows.cuh",
+        ["slots read before their copies have landed", "if (in.slots == DEEP) cp_async_wait<DEEP - 2>();", "if (PLANTED) {} else if (in.slots == DEEP) cp_async_wait<DEEP - 2>();"],
+        ["a slot fetched anew while others read it", "__syncwarp();                                      // this slot", "if (!PLANTED) __syncwarp();     // this slot"],
+        ["sums of other warps read early", "__syncthreads();\n        if (!finishes)", "if (!PLANTED) __syncthreads();\n        if (!finishes)"],
+        ["sums of two tiles in one place", "sums + tile % 2 * WARPS", "sums + (PLANTED ? 0 : tile % 2) * WARPS"],
+        ["no zeros past the end of a row", "i * 8 < in.K ? *reinterpret_cast", "PLANTED || i * 8 < in.K ? *reinterpret_cast"],
+        ["the norm read before it has landed", "if (in.slots == DEEP) cp_async_wait<DEEP - 1>();", "if (PLANTED) {} else if (in.slots == DEEP) cp_async_wait<DEEP - 1>();"],
+        ["the last pair of a block that nobody takes", "(blockIdx.x + 1) / gridDim.x;", "(blockIdx.x + 1) / gridDim.x - (PLANTED ? 1 : 0);"]),
+      ...inFile("generation/few-rows.cu",
+        ["heads turned backward", "first * angle.x - second * angle.y", "first * angle.x + (PLANTED ? second : -second) * angle.y"],
+        ["the value of a head for its key", "h < H + G ? key : value", "h < H + G || PLANTED ? key : value"]),
+    ],
+  },
+  {
     program: "matmul", cases: ["TILES(bf16, Bf16, 49152, 4)", "TILES(f32, float, 0, 1)", "FP8(e5m2, E5m2, 4)"],
     mutations: [
       ...inFile("products/matmul.cuh", ["parts that share a step of k", "min(first_k + share, p.K)", "min(first_k + share + (PLANTED ? 1 : 0), p.K)"]),

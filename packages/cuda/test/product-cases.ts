@@ -31,7 +31,7 @@ export async function expectExact(cuda: CudaDevice, dtype: DType, type: DType, c
 
 /** What did products, in order: kernels of danu and calls of cuBLASLt. @param calls of the stand-in */
 export function productsIn(calls: readonly string[]): string[] {
-  return calls.flatMap((call) => /^cuLaunchKernel\b.*\b((?:gemm|matmul)_\w+)|^(cublasLtMatmul)\b/.exec(call)?.slice(1).find(Boolean) ?? []);
+  return calls.flatMap((call) => /^cuLaunchKernel\b.*\b((?:gemm|matmul|few_rows)_\w+)|^(cublasLtMatmul)\b/.exec(call)?.slice(1).find(Boolean) ?? []);
 }
 
 async function expectExactAndRepeated(cuda: CudaDevice, dtype: DType, type: DType, call: Call): Promise<void> {

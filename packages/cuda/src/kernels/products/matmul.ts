@@ -41,9 +41,9 @@ export function multiply(cuda: CudaDevice, product: Product): void {
   const folded: Product = count > 1 && layout[0] === "n" && rowStepA === undefined && steps[0] === 1 && steps[1] === 0
     ? { ...product, M: count * M, count: 1, steps: [0, 0] }
     : product;
-  if (isFewRows(cuda, folded)) multiplyFewRows(cuda, folded);
-  else if (isForHopper(cuda, folded)) multiplyHopper(cuda, folded);
-  else if (!multiplyCublasLt(cuda, withoutFactors(folded))) multiplyPortable(cuda, folded);
+  const isFew = isFewRows(cuda, folded);
+  if (!isFew && isForHopper(cuda, folded)) multiplyHopper(cuda, folded);
+  else if (!multiplyCublasLt(cuda, withoutFactors(folded))) (isFew ? multiplyFewRows : multiplyPortable)(cuda, folded);
 }
 
 export const matmulKernel: KernelOf<typeof matmulOp> = ([y], [a, b], { transposeA, transposeB }) => {
