@@ -7,9 +7,10 @@ import { cast, concat, disposeTree, keep, linear, mapTree, mul, normSwiglu, norm
 import { hostTensor, upload } from "@danu/testing";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 
-import { cudaDevice, type CudaDevice } from "../src/index.ts";
+import type { CudaDevice } from "../src/index.ts";
 import { twinMissing } from "./cuda-home.ts";
 import { Standin } from "./standin/control.ts";
+import { openOn } from "./standin/on-chip.ts";
 
 const config: DecoderConfig = {
   hiddenSize: 64, intermediateSize: 72, layers: 2, heads: 4, keyValueHeads: 2, headDim: 16, vocabularySize: 61, maxPositions: 300, slidingWindow: null,
@@ -28,7 +29,7 @@ describe.skipIf(twinMissing)(`generation on a stand-in for the driver${twinMissi
 
   function open(capability = "9.0"): CudaDevice {
     standin.setChip({ capability });
-    return cudaDevice({ driver: standin.library, kernels: standin.folder, env: {} });
+    return openOn(standin);
   }
   /** Kernels launched since the last `clear`, those that may start early marked. */
   const launched = (): string[] => standin.calls().flatMap((call) => {

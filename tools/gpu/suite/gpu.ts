@@ -21,6 +21,8 @@ export class Standin implements Pick<Instead, "library" | "folder" | "cublasLt" 
   readonly folder: string = process.env["DANU_CUDA_KERNELS"] ?? join(dirname(fileURLToPath(import.meta.url)), "..", "lib");
   readonly #calls: string[] = [];
   #notesCublasLt = false;
+  /** Whether the launch that is under way may start early. */
+  #isEarly = false;
 
   static load(): Promise<Standin> {
     return Promise.resolve(new Standin());
@@ -91,6 +93,13 @@ export class Standin implements Pick<Instead, "library" | "folder" | "cublasLt" 
     const functions = library as Record<string, (...args: unknown[]) => number>;
     for (const [name, call] of Object.entries(functions)) {
       if (name === "LaunchKernel") continue;
+      if (name === "LaunchKernelEx") {
+        functions[name] = (...args) => {
+          this.#isEarly = true;
+          return call(...args);
+        };
+        continue;
+      }
       functions[name] = (...args) => {
         this.#note(`${prefix}${name}`);
         return call(...args);
@@ -100,11 +109,17 @@ export class Standin implements Pick<Instead, "library" | "folder" | "cublasLt" 
 
   /** Launches with the kernel's name, which the driver is not told. */
   #noteLaunches(): void {
-    const note = (name: string): void => this.#note(`cuLaunchKernel ${name}`);
+    const noted = (name: string, launch: () => void): void => {
+      this.#isEarly = false;
+      try {
+        launch();
+      } finally {
+        this.#note(`cuLaunchKernel${this.#isEarly ? "Ex" : ""} ${name}`);
+      }
+    };
     const { launch } = CudaDevice.prototype;
     CudaDevice.prototype.launch = function (this: CudaDevice, ...args: Parameters<typeof launch>): void {
-      note(args[0].name);
-      Reflect.apply(launch, this, args);
+      noted(args[0].name, () => Reflect.apply(launch, this, args));
     } as typeof launch;
   }
 }

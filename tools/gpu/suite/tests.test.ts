@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { testFiles } from "./tests.ts";
 
 // Of the sources, the twin and the stand-in rather than of the device.
-const notForGpus = ["compile", "cublaslt-host", "host-errors", "mutation", "readme", "signatures", "standin", "standin-cublaslt", "twin"];
+const notForGpus = ["compile", "cublaslt-host", "host-errors", "kernel", "mutation", "readme", "signatures", "standin", "standin-cublaslt", "twin"];
 
 test("every test of the CUDA device runs on a GPU", () => {
   const files = readdirSync(new URL("../../../packages/cuda/test", import.meta.url)).filter((file) => file.endsWith(".test.ts"));
