@@ -216,7 +216,7 @@ describe.skipIf(twinMissing)(`fp8 layers${twinMissing}`, () => {
 
     const kinds = { linear: layers("linear"), normLinears: layers("normLinears"), queryKeyValue: rotated, feedForward: layers("feedForward") };
     test.each(Object.entries(kinds))("three steps equal the simpler ops: %s", async (_, drawn) => {
-      await fc.assert(fc.asyncProperty(drawn, async (layer) => await expectSame(cuda, layer, 3)), { numRuns: 6, seed: 5 });
+      await fc.assert(fc.asyncProperty(drawn, async (layer) => await expectSame(cuda, layer, 3)), { numRuns: 6, seed: 5, endOnFailure: true });
     }, 300_000);
 
     const stacks: fc.Arbitrary<Fp8Blocks> = fc.record({
@@ -227,7 +227,7 @@ describe.skipIf(twinMissing)(`fp8 layers${twinMissing}`, () => {
       await fc.assert(fc.asyncProperty(stacks, async (size) => {
         // Views in between make no copies, and change nothing else.
         expect(await fp8Blocks(cuda, size, (x) => x)).toEqual(await fp8Blocks(cuda, size, (x) => reshape(reshape(x, [-1]), x.shape)));
-      }), { numRuns: 3, seed: 9 });
+      }), { numRuns: 3, seed: 9, endOnFailure: true });
     }, 300_000);
   });
 
