@@ -110,7 +110,7 @@ template <class E, class Layer> DEVICE void run(const Rows<E>& in, const Layer& 
     if (in.norm) for (int i = threadIdx.x; i * 8 < in.K; i += THREADS) cp_async(norm + i * 16, in.norm + i * 8);
     cp_async_commit();
     for (int slot = 0; slot < in.slots - 1; slot++) fetch(slot);
-    grid_wait(); grid_release();                               // weights are on their way before the rows are there
+    grid_wait();                                               // weights are on their way before the rows are there
     if (in.slots == DEEP) cp_async_wait<DEEP - 1>(); else cp_async_wait<SHALLOW - 1>();
     stage(rows, norm, in);
 
@@ -125,6 +125,7 @@ template <class E, class Layer> DEVICE void run(const Rows<E>& in, const Layer& 
             if (in.slots == DEEP) cp_async_wait<DEEP - 2>(); else cp_async_wait<SHALLOW - 2>();
             __syncwarp();                                      // this slot is here, and the one before is read
             fetch(slot == 0 ? in.slots - 1 : slot - 1);
+            if (next_tile == tiles) grid_release();            // the next kernel's weights follow the last of these
             const uint8_t* from = ring + slot * SLOT_BYTES;
             slot = slot + 1 == in.slots ? 0 : slot + 1;
             if (k_of(turn) >= in.K) continue;                  // the same for the whole warp
