@@ -1,6 +1,6 @@
 import type { Random } from "../random.ts";
 import { GenerationError } from "./errors.ts";
-import { expOfNegative } from "./exp.ts";
+import { weigh } from "./weights.ts";
 
 /** How the next token is chosen from its scores. */
 export interface SamplingOptions {
@@ -31,15 +31,14 @@ export function sample(logits: Float32Array, seen: Iterable<number>, options: Sa
   const { temperature = 1, topK = 0, topP = 1, repetitionPenalty = 1 } = options;
   if (repetitionPenalty !== 1) penalise(logits, new Set(seen), repetitionPenalty);
   if (temperature === 0) return bestOf(logits);
-  const weights = weightsOf(logits, temperature);
+  const { of: weights, total } = weigh(logits, logits[bestOf(logits)]!, temperature);
   const V = logits.length;
   if (topK > 0 && topK < V) {
     const best = take(rankedIds(logits, everyId(V)), topK);
-    return draw(leading(best, weights, topP, sumOf(weights, best)), weights, random);
+    return drawListed(leading(best, weights, topP, sumOf(weights, best)), weights, random);
   }
-  if (topP === 1) return draw(everyId(V), weights, random);
-  const total = sumOf(weights, everyId(V));
-  return draw(leading(rankedIds(logits, likelyIds(weights, topP, total)), weights, topP, total), weights, random);
+  if (topP === 1) return draw(weights, total, random);
+  return drawListed(leading(rankedIds(logits, likelyIds(weights, topP, total)), weights, topP, total), weights, random);
 }
 
 function penalise(logits: Float32Array, seen: ReadonlySet<number>, penalty: number): void {
@@ -56,14 +55,6 @@ function bestOf(logits: Float32Array): number {
     }
   }
   return best;
-}
-
-/** Probabilities but for a common factor; that of the best token is 1. */
-function weightsOf(logits: Float32Array, temperature: number): Float64Array {
-  const top = logits[bestOf(logits)]!;
-  const weights = new Float64Array(logits.length);
-  for (let id = 0; id < weights.length; id++) weights[id] = expOfNegative((logits[id]! - top) / temperature);
-  return weights;
 }
 
 function everyId(count: number): Int32Array {
@@ -97,12 +88,17 @@ function leading(ids: Iterable<number>, weights: Float64Array, share: number, to
   return first;
 }
 
-/** One of some ids, in proportion to their weights. */
-function draw(ids: ArrayLike<number>, weights: Float64Array, random: Random): number {
-  let left = random.uniform() * sumOf(weights, ids);
+/** An index, in proportion to the weights. */
+function draw(weights: Float64Array, total: number, random: Random): number {
+  let left = random.uniform() * total;
   let at = 0;
-  while (at < ids.length - 1 && (left -= weights[ids[at]!]!) >= 0) at++;
-  return ids[at]!;
+  while (at < weights.length - 1 && (left -= weights[at]!) >= 0) at++;
+  return at;
+}
+
+/** One of some ids, in proportion to their weights. */
+function drawListed(ids: readonly number[], weights: Float64Array, random: Random): number {
+  return ids[draw(Float64Array.from(ids, (id) => weights[id]!), sumOf(weights, ids), random)]!;
 }
 
 function take(ids: Iterator<number>, count: number): number[] {
