@@ -8,6 +8,7 @@
 #include "common.cuh"
 
 #include <functional>
+#include <map>
 
 using H = __nv_bfloat16;
 using Linear = few_rows::Linear<H>; using Swiglu = few_rows::Swiglu<H>; using QueryKeyValue = few_rows::QueryKeyValue<H>; using Rows = few_rows::Rows<H>;
@@ -17,7 +18,10 @@ constexpr float EPS = 1e-5f;
 
 struct Shape { dim3 grid; int threads, shared; };
 template <class K, class... A> void launch(K kernel, Shape s, cudaStream_t stream, bool early, const A&... arguments) {
-    CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, s.shared)); CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, 100));
+    static std::map<K, int> most;
+    if (s.shared > most[kernel]) {
+        CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most[kernel] = s.shared)); CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, 100));
+    }
     cudaLaunchConfig_t c{}; c.gridDim = s.grid; c.blockDim = s.threads; c.dynamicSmemBytes = s.shared; c.stream = stream;
     cudaLaunchAttribute a{}; a.id = cudaLaunchAttributeProgrammaticStreamSerialization; a.val.programmaticStreamSerializationAllowed = 1; c.attrs = &a; c.numAttrs = early;
     CHECK(cudaLaunchKernelEx(&c, kernel, arguments...));
@@ -39,7 +43,7 @@ static Shape shape_of(int pairs, const Rows& in) { static const int count = mult
 __global__ void plain_product(double* y, const H* x, const H* norm, const H* w, int M, int N, int K) {
     const int n = blockIdx.x * blockDim.x + threadIdx.x, m = blockIdx.y; if (n >= N) return;
     double sum = 0, squares = 0;
-    for (int k = 0; k < K; k++) squares += pow(double(float(x[(size_t)m * K + k])), 2);
+    for (int k = 0; k < K; k++) { const double v = float(x[(size_t)m * K + k]); squares += v * v; }
     const double f = norm ? 1 / sqrt(squares / K + EPS) : 1;
     for (int k = 0; k < K; k++) { const double v = float(x[(size_t)m * K + k]); sum += (norm ? double(float(H(float(v * f * float(norm[k]))))) : v) * float(w[(size_t)n * K + k]); }
     y[(size_t)m * N + n] = sum;
