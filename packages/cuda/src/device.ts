@@ -33,6 +33,16 @@ export interface LaunchShape {
   readonly overlap?: Overlap;
 }
 
+/** How a device goes about its work. */
+export interface DeviceSettings {
+  /** Wait for every kernel, so that one that fails is named. */
+  readonly waitAfterLaunch: boolean;
+  /** Keep freed buffers for the next of their sizes. */
+  readonly keepsMemory: boolean;
+  /** For `cublasLtMatmul`; null for a device without. */
+  readonly cublasLt: CublasLtLibrary | null;
+}
+
 // What a kernel leaves that met an index outside of its table: a mark, the index, and the size of the table; see fault.cuh.
 const FAULT_BYTES = 16;
 const COUNTERS = 256;
@@ -64,16 +74,15 @@ export class CudaDevice extends Device {
   #state: "open" | "failed" | "closed" = "open";
   #failure = "";
 
-  /** @param folder where the fatbins are  @param waitAfterLaunch wait for every kernel, so that one that fails is named
-   *  @param cublasLt for `cublasLtMatmul`, null for a device without */
-  constructor(driver: Driver, chip: Chip, folder: string, waitAfterLaunch = false, cublasLt: CublasLtLibrary | null = null) {
+  /** @param folder where the fatbins are */
+  constructor(driver: Driver, chip: Chip, folder: string, { waitAfterLaunch, keepsMemory, cublasLt }: DeviceSettings) {
     super();
     this.name = `cuda:${chip.ordinal}`;
     this.chip = chip;
     this.#driver = driver.reportingTo((what, status) => this.#fail(what, status));
     this.#waitAfterLaunch = waitAfterLaunch;
     this.#context = new Context(this.#driver, chip.ordinal);
-    this.#memory = new Memory(this.#driver, this.#context.stream, chip.memoryBytes, () => this.#repeated.forEach((work) => work.giveUp()));
+    this.#memory = new Memory(this.#driver, this.#context.stream, chip.memoryBytes, () => this.#repeated.forEach((work) => work.giveUp()), keepsMemory);
     this.#modules = new Modules(this.#driver, folder);
     this.#maps = new TensorMaps(this.#driver);
     this.#uploads = new Uploads(this.#driver, this.#context.stream);
@@ -81,10 +90,9 @@ export class CudaDevice extends Device {
     this.#early = new EarlyStarts(this.#driver, this.#context.stream, chip);
     this.#waits = new Waits(this.#driver, this.#context.stream);
     try {
-      this.fault = this.allocate(FAULT_BYTES);
-      this.fill(this.fault, 0, 4, FAULT_BYTES / 4);
-      this.counters = this.allocate(4 * COUNTERS);
-      this.fill(this.counters, 0, 4, COUNTERS);
+      this.fault = this.allocate(FAULT_BYTES + 4 * COUNTERS);
+      this.counters = this.fault + FAULT_BYTES;
+      this.fill(this.fault, 0, 4, FAULT_BYTES / 4 + COUNTERS);
       if (cublasLt !== null) this.#cublasLt = new CublasLt(cublasLt, this.#context.stream, this.allocate(WORKSPACE_BYTES));
     } catch (error) {
       this[Symbol.dispose]();

@@ -9,38 +9,48 @@ export interface MemoryUse {
   readonly peak: number;
 }
 
-/** Memory of work that is repeated: what it frees is handed out again to it alone, so that nothing else is ever at the
- *  addresses that a CUDA graph has learnt. */
-export class Arena {
-  readonly #free = new Map<number, Handle[]>();
+/** Buffers that were given back, to be taken again in their sizes. */
+class FreeBuffers {
+  readonly #bySize = new Map<number, Handle[]>();
+  /** Bytes of all of them. */
+  bytes = 0;
 
-  /** A buffer of exactly this size that was given back, or null. */
+  /** A buffer of exactly this size, or null. */
   take(size: number): Handle | null {
-    return this.#free.get(size)?.pop() ?? null;
+    const handle = this.#bySize.get(size)?.pop() ?? null;
+    if (handle !== null) this.bytes -= size;
+    return handle;
   }
 
   give(handle: Handle, size: number): void {
-    const same = this.#free.get(size);
-    if (same === undefined) this.#free.set(size, [handle]);
+    const same = this.#bySize.get(size);
+    if (same === undefined) this.#bySize.set(size, [handle]);
     else same.push(handle);
+    this.bytes += size;
   }
 
   /** Everything that was given back. */
   empty(): Handle[] {
-    const all = [...this.#free.values()].flat();
-    this.#free.clear();
+    const all = [...this.#bySize.values()].flat();
+    this.#bySize.clear();
+    this.bytes = 0;
     return all;
   }
 }
 
+/** Memory of work that is repeated: what it frees is handed out again to it alone, so that nothing else is ever at the
+ *  addresses that a CUDA graph has learnt. */
+export class Arena extends FreeBuffers {}
+
 /** A buffer of the GPU. */
 interface Buffer {
   readonly size: number;
-  /** Where it returns to; null for the driver's pool. */
+  /** Where it returns to; null for everybody. */
   readonly arena: Arena | null;
 }
 
-/** Memory of one GPU, from the driver's stream-ordered pool: work enqueued before a buffer was freed may still use it. */
+/** Memory of one GPU, from the driver's stream-ordered pool: work enqueued before a buffer was freed may still use it. The pool takes
+ *  tens of microseconds a call, so that freed buffers are kept for the next of their sizes, as many bytes as were ever in use. */
 export class Memory {
   readonly #driver: Driver;
   readonly #stream: number;
@@ -48,15 +58,19 @@ export class Memory {
   readonly #buffers = new Map<Handle, Buffer>();
   #within: { readonly arena: Arena; readonly grows: boolean } | null = null;
   readonly #reclaim: () => void;
+  readonly #keeps: boolean;
+  readonly #kept = new FreeBuffers();
   #live = 0;
   #peak = 0;
 
-  /** @param deviceBytes all that the GPU has  @param reclaim called where that is not enough: returns what nobody needs now */
-  constructor(driver: Driver, stream: number, deviceBytes: number, reclaim: () => void) {
+  /** @param deviceBytes all that the GPU has  @param reclaim called where that is not enough: returns what nobody needs now
+   *  @param keeps whether freed buffers are kept */
+  constructor(driver: Driver, stream: number, deviceBytes: number, reclaim: () => void, keeps: boolean) {
     this.#driver = driver;
     this.#stream = stream;
     this.#deviceBytes = deviceBytes;
     this.#reclaim = reclaim;
+    this.#keeps = keeps;
   }
 
   /** Whether work that is to be repeated is being enqueued. */
@@ -111,8 +125,14 @@ export class Memory {
     }
   }
 
+  /** Returns to the pool what was kept. */
+  trim(): void {
+    for (const handle of this.#kept.empty()) this.#driver.check("cuMemFreeAsync", this.#driver.functions.MemFreeAsync(handle, this.#stream));
+  }
+
   /** Returns everything to the pool, whoever has it. */
   releaseAll(): void {
+    for (const handle of this.#kept.empty()) this.#driver.functions.MemFreeAsync(handle, this.#stream);
     for (const handle of this.#buffers.keys()) this.#driver.functions.MemFreeAsync(handle, this.#stream);
     this.forget();
   }
@@ -120,13 +140,15 @@ export class Memory {
   /** Forgets everything, which went with its context. */
   forget(): void {
     this.#buffers.clear();
+    this.#kept.empty();
     this.#live = 0;
   }
 
   #fromPool(size: number, arena: Arena | null): Handle {
-    let handle = this.#ask(size);
+    let handle = this.#kept.take(size) ?? this.#ask(size);
     if (handle === null) {
       this.#reclaim();
+      this.trim();
       handle = this.#ask(size);
     }
     if (handle === null) {
@@ -155,7 +177,8 @@ export class Memory {
   #toPool(handle: Handle, size: number): void {
     this.#buffers.delete(handle);
     this.#live -= size;
-    this.#driver.check("cuMemFreeAsync", this.#driver.functions.MemFreeAsync(handle, this.#stream));
+    this.#kept.give(handle, size);
+    if (!this.#keeps || this.#kept.bytes > this.#peak) this.trim();
   }
 }
 

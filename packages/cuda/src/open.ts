@@ -44,7 +44,9 @@ export function cudaDevice(options: CudaOptions = {}): CudaDevice {
   const newest = options.capability ?? env["DANU_CUDA_CAPABILITY"];
   const chip = newest === undefined ? own : { ...own, capability: Math.min(own.capability, Math.round(Number(newest) * 10)) };
   const folder = options.kernels ?? env["DANU_CUDA_KERNELS"] ?? ownKernels;
-  const device = new CudaDevice(driver, chip, folder, env["DANU_CUDA_WAIT"] === "1", libraryOfProducts(options));
+  const device = new CudaDevice(driver, chip, folder, {
+    waitAfterLaunch: env["DANU_CUDA_WAIT"] === "1", keepsMemory: env["DANU_CUDA_KEEP"] !== "0", cublasLt: libraryOfProducts(options),
+  });
   providePrimitives(device, primitiveKernels);
   provideFused(device);
   return device;

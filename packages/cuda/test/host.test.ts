@@ -94,6 +94,27 @@ describe.skipIf(twinMissing)(`the host on a stand-in for the driver${twinMissing
   });
 
   describe("memory and order", () => {
+    test("freed buffers are kept for the next of their sizes, as many bytes as were in use, and given up where memory is short", () => {
+      standin.setChip({ memoryBytes: 8 << 20 });
+      const asked = (): number => standin.calls().filter((call) => call.startsWith("cuMemAllocAsync")).length;
+      {
+        using device = cudaDevice({ driver: standin.library, kernels: standin.folder, env: {} });
+        const before = asked();
+        const [a, b] = [device.allocate(2 << 20), device.allocate(1 << 20)];
+        device.free(a);
+        expect(device.memory().live >> 20).toBe(1);
+        expect(device.allocate(2 << 20)).toBe(a);
+        expect(asked()).toBe(before + 2);
+        device.free(a);
+        device.free(b);
+        device.free(device.allocate(6 << 20));
+        expect(device.allocate(7 << 20)).not.toBe(a);
+        expect(device.memory().live >> 20).toBe(7);
+      }
+      expect(standin.live()).toEqual({});
+      expect(standin.reports()).toEqual([]);
+    });
+
     test("a read lets other work of the process go on", async () => {
       standin.setLazy(true);
       using device = open();

@@ -19,6 +19,8 @@ const copyBox = defineKernel("boxes", "copy_box", "mpi");
 const one = { grid: [1], block: 32 } as const;
 
 // What other tests take from the stand-in is that nothing wrong goes unnoticed, so that is what these look at.
+const settings = { waitAfterLaunch: false, keepsMemory: false, cublasLt: null };
+
 describe.skipIf(twinMissing)(`the stand-in for the driver${twinMissing}`, () => {
   let standin: Standin;
   let driver: Driver;
@@ -29,7 +31,7 @@ describe.skipIf(twinMissing)(`the stand-in for the driver${twinMissing}`, () => 
   beforeEach(() => {
     standin.reset();
     driver = Driver.load(standin.library);
-    device = new CudaDevice(driver, chipOf(driver, 0), standin.folder);
+    device = new CudaDevice(driver, chipOf(driver, 0), standin.folder, settings);
   });
   afterEach(() => device[Symbol.dispose]());
 
@@ -72,7 +74,7 @@ describe.skipIf(twinMissing)(`the stand-in for the driver${twinMissing}`, () => 
     await expect(device.finish()).rejects.toThrow(/CUDA error 7(?:00|19)/);
     expect(standin.reports()).toEqual([expect.stringMatching(said)]);
     // The next context, and the same kernels, work again.
-    device = new CudaDevice(driver, chipOf(driver, 0), standin.folder);
+    device = new CudaDevice(driver, chipOf(driver, 0), standin.folder, settings);
     const x = device.allocate(4);
     device.launch(writeAt, { grid: [3], block: 64 }, x, 0, 7);
     expect(await floats(x, 1)).toEqual([7]);
@@ -116,7 +118,7 @@ describe.skipIf(twinMissing)(`the stand-in for the driver${twinMissing}`, () => 
     }));
     device[Symbol.dispose]();
     standin.setChip({ capability: "8.0" });
-    device = new CudaDevice(driver, chipOf(driver, 0), standin.folder);
+    device = new CudaDevice(driver, chipOf(driver, 0), standin.folder, settings);
     expect(() => device.launch(copyBox, { grid: [2], block: 32, shared: 2048 }, map, 0, 1)).toThrow(/CUDA error 209/);
   });
 

@@ -47,7 +47,8 @@ export class Standin implements Pick<Instead, "library" | "folder" | "cublasLt" 
     this.setChip({});
   }
 
-  setChip({ capability = "9.0" }: { readonly capability?: string }): void {
+  setChip({ capability = "9.0", memoryBytes }: { readonly capability?: string; readonly memoryBytes?: number }): void {
+    if (memoryBytes !== undefined) throw new NotOnThisGpuError(`needs a GPU of ${memoryBytes} bytes`);
     const [chip] = inspectCuda().chips;
     const asked = Math.round(Number(capability) * 10);
     if (chip !== undefined && chip.capability < asked) throw new NotOnThisGpuError(`needs compute capability ${capability}`);

@@ -45,6 +45,8 @@ export class Standin {
 
   /** Compiles the stand-in where that is not done yet, which takes minutes, and loads it. @param files kernel files to compile, without ending; all by default */
   static async load(files?: readonly string[]): Promise<Standin> {
+    // Freed memory goes back to the stand-in, which then tells of kernels that touch it.
+    process.env["DANU_CUDA_KEEP"] = "0";
     const build = await buildStandin(files);
     const known = loaded.get(build.library) ?? new Standin(build);
     loaded.set(build.library, known);
