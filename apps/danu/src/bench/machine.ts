@@ -80,7 +80,7 @@ function cpuMachine(open: ReturnType<typeof openCpu>): BenchMachine {
 }
 
 const COPIED_BYTES = 2 ** 28;
-const COPIES = 16;
+const [COPIES, ROUNDS] = [64, 3];
 
 function cudaMachine(open: ReturnType<typeof openCuda>): BenchMachine {
   const { cuda } = open;
@@ -88,11 +88,16 @@ function cudaMachine(open: ReturnType<typeof openCuda>): BenchMachine {
     const [from, to] = [cuda.allocate(COPIED_BYTES), cuda.allocate(COPIED_BYTES)];
     try {
       cuda.fill(from, 0, 4, COPIED_BYTES / 4);
-      await cuda.finish();
-      const start = performance.now();
-      for (let i = 0; i < COPIES; i++) cuda.copy(to, from, COPIED_BYTES);
-      await cuda.finish();
-      return (2 * COPIES * COPIED_BYTES * 1000) / (performance.now() - start);
+      let best = 0;
+      // A GPU that was idle has to come up to speed.
+      for (let round = 0; round < ROUNDS; round++) {
+        await cuda.finish();
+        const start = performance.now();
+        for (let i = 0; i < COPIES; i++) cuda.copy(to, from, COPIED_BYTES);
+        await cuda.finish();
+        best = Math.max(best, (2 * COPIES * COPIED_BYTES * 1000) / (performance.now() - start));
+      }
+      return best;
     } finally {
       [from, to].forEach((handle) => cuda.free(handle));
     }
