@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
@@ -43,6 +44,8 @@ export async function runParts({ command, parts, asked, results, limit, machine 
   };
   write(false);
   const stop = new AbortController();
+  // One a part that runs.
+  setMaxListeners(workers() + 1, stop.signal);
   const onSignal = (): void => stop.abort();
   const signals = ["SIGINT", "SIGTERM"] as const;
   signals.forEach((signal) => process.once(signal, onSignal));
