@@ -70,6 +70,11 @@ export class KeyValueCache implements AttentionCache, Disposable {
     return this.#keys.shape[1]!;
   }
 
+  /** Positions that still fit without the memory moving. */
+  get spare(): number {
+    return Math.min(this.room - this.#stored, this.#options.maxPositions - this.#seen);
+  }
+
   /** @throws ShapeError when the text would become longer than `maxPositions` */
   attend(q: Tensor, k: Tensor, v: Tensor): Tensor {
     const T = q.shape[1]!;

@@ -1,7 +1,7 @@
 import { queryKeyValue, queryKeyValueOp, ropeTable } from "@danu/attention";
 import {
   adapt, Decoder, defaultLora, generateBatch, initialize, initializeLora, TextSession,
-  type DecoderConfig, type DecoderParameters, type LoraConfig, type LoraParameters,
+  type DecoderConfig, type DecoderParameters, type GenerateOptions, type LoraConfig, type LoraParameters,
 } from "@danu/model";
 import { cast, concat, disposeTree, keep, linear, mapTree, mul, normSwiglu, normSwigluOp, scope, slice, tensor, type DType, type Tensor } from "@danu/tensor";
 import { hostTensor, upload } from "@danu/testing";
@@ -21,7 +21,7 @@ describe.skipIf(twinMissing)(`generation on a stand-in for the driver${twinMissi
   let standin: Standin;
   beforeAll(async () => {
     standin = await Standin.load([
-      "attention-portable-decode", "attention-portable-forward", "cast", "elementwise", "embedding", "few-rows", "matmul", "movement", "norm", "norm-rows", "rope",
+      "attention-portable-decode", "attention-portable-forward", "cast", "elementwise", "embedding", "few-rows", "matmul", "movement", "norm", "norm-rows", "reduce", "rope",
       "swiglu",
     ]);
   }, 900_000);
@@ -91,7 +91,7 @@ describe.skipIf(twinMissing)(`generation on a stand-in for the driver${twinMissi
     const params = weightsOn(device);
     {
       using session = new TextSession(decoder, params);
-      const text = session.generate([1, 2, 3], { maxTokens: 3, temperature: 0 });
+      const text = session.generate([1, 2, 3], { maxTokens: 3 });
       await text.next();
       standin.clear();
       await text.next();
@@ -143,6 +143,47 @@ describe.skipIf(twinMissing)(`generation on a stand-in for the driver${twinMissi
     device.write(x.handle, device.encode("bf16", [1]));
     expect(run(() => linear(x, a))).toEqual(["few_rows_linear_bf16"]);
     disposeTree([x, a, b]);
+  });
+
+  test("best tokens that the device chooses ahead of the host are those of one step at a time, wherever a text ends", async () => {
+    /** Turns of one session that end in every way: by a stop id, by a number, by the host, by a signal. */
+    const turns = async (repeats: boolean): Promise<number[][]> => {
+      using device = open();
+      if (!repeats) Object.assign(device, { repeat: () => null });
+      using decoder = new Decoder(device, config);
+      const params = weightsOn(device);
+      const all: number[][] = [];
+      {
+        using session = new TextSession(decoder, params, 60);
+        const turn = async (prompt: readonly number[], options: Partial<GenerateOptions>, most = Infinity): Promise<number[]> => {
+          const ids: number[] = [];
+          for await (const id of session.generate(prompt, { maxTokens: 12, temperature: 0, ...options })) {
+            ids.push(id);
+            if (ids.length === most) break;
+          }
+          all.push(ids);
+          return [...prompt, ...ids];
+        };
+        let text = await turn([1, 2, 3], {});
+        text = await turn(text.slice(0, -4), { stopIds: [text.at(-2)!] });
+        text = await turn([...text, 7], {}, 3);
+        text = await turn([...text, 8, 9], {});
+        const signal = new AbortController();
+        const aborted = turn(text, { signal: signal.signal }, 2);
+        signal.abort();
+        await aborted;
+        await turn(text, { maxTokens: 100 });
+        all.push([session.reused]);
+      }
+      disposeTree(params);
+      expect(device.liveBuffers, "the decoder's table").toBe(1);
+      return all;
+    };
+    const ahead = await turns(true);
+    expect(standin.calls().some((call) => call.startsWith("cuGraphLaunch"))).toBe(true);
+    expect(ahead.at(-2)!.length).toBeGreaterThan(10);
+    standin.reset();
+    expect(await turns(false)).toEqual(ahead);
   });
 
   test("texts of a batch are those that each prompt gives alone", async () => {

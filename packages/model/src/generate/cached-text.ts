@@ -20,6 +20,8 @@ export class CachedText implements Disposable {
   readonly caches: readonly KeyValueCache[];
   /** Reads what follows, one token at a time. */
   readonly next: NextToken;
+  /** The same where the best token always follows, which the device chooses. */
+  readonly best: NextToken;
   /** Ids read so far. */
   readonly ids: number[] = [];
 
@@ -27,6 +29,7 @@ export class CachedText implements Disposable {
   constructor({ decoder, params }: Model, positions: number) {
     this.caches = decoder.caches(1, positions, params.embedding.dtype);
     this.next = new NextToken(decoder, params, this.caches);
+    this.best = new NextToken(decoder, params, this.caches, true);
   }
 
   /** Goes back to what another text shares with this one; its last token is left to be read, for the scores after it.
@@ -39,8 +42,14 @@ export class CachedText implements Disposable {
     return common;
   }
 
+  /** Forgets what was read beyond `ids`. */
+  forgetAhead(): void {
+    for (const cache of this.caches) cache.rewind(this.ids.length);
+  }
+
   [Symbol.dispose](): void {
     this.next[Symbol.dispose]();
+    this.best[Symbol.dispose]();
     for (const cache of this.caches) cache[Symbol.dispose]();
   }
 }

@@ -55,10 +55,20 @@ export class Continuation {
     return this.#end ?? this.#limitReached();
   }
 
+  /** Whether the best token by the scores as they are is added every time. */
+  get takesBest(): boolean {
+    const { temperature = 1, repetitionPenalty = 1 } = this.#options;
+    return temperature === 0 && repetitionPenalty === 1;
+  }
+
   /** Adds a token. @param logits its scores  @returns its id, or null where the text ended instead */
   add(logits: Float32Array): number | null {
+    return this.end === null ? this.take(sample(logits, this.text, this.#options, this.#random)) : null;
+  }
+
+  /** Adds a token that was chosen. @returns its id, or null where the text ended instead */
+  take(id: number): number | null {
     if (this.end !== null) return null;
-    const id = sample(logits, this.text, this.#options, this.#random);
     if (this.#options.stopIds?.includes(id) === true) {
       this.#end = "stop";
       return null;

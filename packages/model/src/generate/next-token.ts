@@ -1,5 +1,5 @@
 import type { AttentionCache, KeyValueCache } from "@danu/attention";
-import { cast, disposeTree, keep, scope, zeros, type Repeated, type Tensor } from "@danu/tensor";
+import { add, argmax, assign, cast, disposeTree, keep, reshape, scope, zeros, type Repeated, type Tensor } from "@danu/tensor";
 
 import type { Decoder } from "../decoder/decoder.ts";
 import type { AdaptedParameters } from "../lora/adapted-weight.ts";
@@ -17,18 +17,21 @@ export class NextToken implements Disposable {
   readonly #decoder: Decoder;
   readonly #params: AdaptedParameters;
   readonly #caches: readonly KeyValueCache[];
+  readonly #chooses: boolean;
   #input: StepInput | null = null;
   #work: Repeated<Tensor> | null = null;
   #room: number | undefined;
 
-  constructor(decoder: Decoder, params: AdaptedParameters, caches: readonly KeyValueCache[]) {
+  /** @param chooses makes the best token, which `readChosen` reads, of the scores */
+  constructor(decoder: Decoder, params: AdaptedParameters, caches: readonly KeyValueCache[], chooses = false) {
     this.#decoder = decoder;
     this.#params = params;
     this.#caches = caches;
+    this.#chooses = chooses;
   }
 
-  /** Enqueues reading a token. @returns scores of the token after it, f32 `[1, 1, V]`, until the next call; null where the
-   *  device does not repeat work: nothing has happened then */
+  /** Enqueues reading a token. @returns scores of the token after it, f32 `[1, 1, V]`, or the best one, i32 `[1, 1]`, until the
+   *  next call; null where the device does not repeat work: nothing has happened then */
   read(id: number, position: number): Tensor | null {
     this.#work ??= this.#repeat();
     if (this.#work === null) return null;
@@ -45,6 +48,14 @@ export class NextToken implements Disposable {
     return this.#work.run();
   }
 
+  /** Enqueues reading the token that was chosen last, which the host need not know yet. @returns the best one after it; null where
+   *  the caches have no room as they are: nothing has happened then */
+  readChosen(): Tensor | null {
+    if (this.#work === null || this.#caches[0]!.spare === 0) return null;
+    for (const cache of this.#caches) cache.next();
+    return this.#work.run();
+  }
+
   [Symbol.dispose](): void {
     this.#work?.[Symbol.dispose]();
     disposeTree(this.#input);
@@ -53,7 +64,7 @@ export class NextToken implements Disposable {
 
   #repeat(): Repeated<Tensor> | null {
     this.#room = this.#caches[0]?.room;
-    return this.#decoder.device.repeat(() => this.#scores());
+    return this.#decoder.device.repeat(() => (this.#chooses ? this.#best() : this.#scores()));
   }
 
   #scores(): Tensor {
@@ -61,6 +72,16 @@ export class NextToken implements Disposable {
     const layers = this.#caches.map((cache): AttentionCache => ({ attend: (q, k, v) => cache.attendNext(q, k, v, stored) }));
     const input = { ids: id, positions: position, documentStart: null };
     return cast(this.#decoder.logits(this.#params, input, layers), "f32");
+  }
+
+  /** The best token, which is the input from now on. */
+  #best(): Tensor {
+    const { id, position, stored } = this.#input!;
+    const best = reshape(argmax(this.#scores()), [1, 1]);
+    assign(id, best);
+    assign(position, add(position, 1));
+    assign(stored, add(stored, 1));
+    return best;
   }
 
   #emptyInput(): StepInput {

@@ -1,5 +1,6 @@
 import type { Decoder } from "../decoder/decoder.ts";
 import type { AdaptedParameters } from "../lora/adapted-weight.ts";
+import { bestTokens } from "./best-tokens.ts";
 import { CachedText, readOn, type Model } from "./cached-text.ts";
 import { Continuation, type GenerateOptions, type GenerationEnd } from "./continuation.ts";
 
@@ -32,7 +33,11 @@ export class TextSession implements Disposable {
     const continuation = new Continuation(prompt, options, { positions: this.positions, vocabularySize });
     this.#reused = this.#read.rewind(continuation.text);
     while (continuation.end === null) {
-      const logits = await readOn(this.#model, this.#read, continuation.text.slice(this.#read.ids.length));
+      const unread = continuation.text.slice(this.#read.ids.length);
+      if (continuation.takesBest && unread.length === 1 && this.#read.ids.length > 0) {
+        if (yield* bestTokens(this.#read, continuation)) continue;
+      }
+      const logits = await readOn(this.#model, this.#read, unread);
       const id = continuation.add(logits);
       if (id !== null) yield id;
     }
