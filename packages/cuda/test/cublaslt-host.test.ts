@@ -184,7 +184,7 @@ describe.skipIf(twinMissing)(`cuBLASLt on a stand-in${twinMissing}`, () => {
     });
 
     test("is waited for and named where every kernel is", async () => {
-      using cuda = open({ env: { DANU_CUDA_WAIT: "1" } });
+      using cuda = open({ env: { DANU_CUDA_WAIT: "1", DANU_CUDA_KEEP: "0" } });
       await layer(cuda);
       const [x, weight] = [tensor(cuda, [1, 2], [1, 2]), tensor(cuda, [1, 2], [1, 2])];
       cuda.free(weight.handle);
