@@ -1,5 +1,5 @@
 import type { AttentionCache, KeyValueCache } from "@danu/attention";
-import { add, argmax, assign, cast, disposeTree, keep, reshape, scope, zeros, type Repeated, type Tensor } from "@danu/tensor";
+import { add, argmax, assign, cast, disposeTree, keep, ones, reshape, scope, zeros, type Repeated, type Tensor } from "@danu/tensor";
 
 import type { Decoder } from "../decoder/decoder.ts";
 import type { AdaptedParameters } from "../lora/adapted-weight.ts";
@@ -9,6 +9,8 @@ interface StepInput {
   readonly id: Tensor;
   readonly position: Tensor;
   readonly stored: Tensor;
+  /** 1, which they grow by. */
+  readonly one: Tensor;
 }
 
 /** Reading one token of a text as work that the device repeats: everything that differs from token to token is in its
@@ -64,30 +66,30 @@ export class NextToken implements Disposable {
 
   #repeat(): Repeated<Tensor> | null {
     this.#room = this.#caches[0]?.room;
-    return this.#decoder.device.repeat(() => (this.#chooses ? this.#best() : this.#scores()));
+    return this.#decoder.device.repeat(() => (this.#chooses ? this.#best() : cast(this.#scores(), "f32")));
   }
 
   #scores(): Tensor {
     const { id, position, stored } = this.#input!;
     const layers = this.#caches.map((cache): AttentionCache => ({ attend: (q, k, v) => cache.attendNext(q, k, v, stored) }));
     const input = { ids: id, positions: position, documentStart: null };
-    return cast(this.#decoder.logits(this.#params, input, layers), "f32");
+    return this.#decoder.logits(this.#params, input, layers);
   }
 
   /** The best token, which is the input from now on. */
   #best(): Tensor {
-    const { id, position, stored } = this.#input!;
+    const { id, position, stored, one } = this.#input!;
     const best = reshape(argmax(this.#scores()), [1, 1]);
     assign(id, best);
-    assign(position, add(position, 1));
-    assign(stored, add(stored, 1));
+    assign(position, add(position, one));
+    assign(stored, add(stored, one));
     return best;
   }
 
   #emptyInput(): StepInput {
     const { device } = this.#decoder;
     const integer = (shape: readonly number[]): Tensor => zeros(device, shape, "i32");
-    return keep(scope(() => ({ id: integer([1, 1]), position: integer([1, 1]), stored: integer([1]) })));
+    return keep(scope(() => ({ id: integer([1, 1]), position: integer([1, 1]), stored: integer([1]), one: ones(device, [1], "i32") })));
   }
 
   #write({ device, handle }: Tensor, value: number): void {
