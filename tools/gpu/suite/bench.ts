@@ -23,8 +23,8 @@ export function benchParts(): Part[] {
     ...peers("step=16384x1"),
     danuBench("decode/16", decodeFindings, "decode", "--prompt", "16", "--runs", "3"),
     danuBench("decode/4096", decodeFindings, "decode", "--prompt", "4096", "--runs", "2"),
-    danuBench("prefill/2048", prefillFindings, "prefill", "--prompt", "2048", "--runs", "5"),
-    danuBench("prefill/16384", prefillFindings, "prefill", "--prompt", "16384", "--runs", "3"),
+    danuBench("prefill/2048", prefillFindings, "prefill", "--prompt", "2048", "--runs", "20"),
+    danuBench("prefill/16384", prefillFindings, "prefill", "--prompt", "16384", "--runs", "6"),
     ...ops,
     ...programNames().map((name): Part => (
       { name: `kernels/${name}`, command: [programPath(name)], limit: 40, alone: true, findings: name === "machine" ? rates : checksAndRates }
