@@ -28,7 +28,7 @@ const WARPS = 8;
 const SLOT_BYTES = 2048;
 const DEEP = 5;
 const SHALLOW = 2;
-/** A GPU whose blocks have so much shared memory has room for two of deep rings. */
+/** A GPU whose blocks may have so much shared memory takes deep rings. */
 const DEEP_SHARED_BYTES = 160 << 10;
 /** What the kernels have beside dynamic shared memory. */
 const STATIC_BYTES = 1024;
