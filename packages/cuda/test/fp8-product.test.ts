@@ -11,7 +11,7 @@ import { onChip } from "./standin/on-chip.ts";
 describe.skipIf(twinMissing)(`products of parts of fp8 matrices${twinMissing}`, () => {
   let standin: Standin;
   beforeAll(async () => {
-    standin = await Standin.load(["elementwise", "gemm", "matmul"]);
+    standin = await Standin.load(["elementwise", "few-rows", "gemm", "matmul"]);
   }, 600_000);
 
   /** @returns the kernels that were launched */
