@@ -31,5 +31,9 @@ export async function* bestTokens(text: CachedText, continuation: Continuation):
 
 /** What a device chose, on its way to the host. */
 function chosen(best: Tensor | null): Promise<Values> | null {
-  return best === null ? null : best.read();
+  if (best === null) return null;
+  const id = best.read();
+  // Waited for later: until then a failure of the device is nobody's.
+  id.catch(() => undefined);
+  return id;
 }
