@@ -21,7 +21,7 @@ describe.skipIf(twinMissing)(`generation on a stand-in for the driver${twinMissi
   let standin: Standin;
   beforeAll(async () => {
     standin = await Standin.load([
-      "attention-portable-decode", "attention-portable-forward", "cast", "elementwise", "embedding", "few-rows", "matmul", "movement", "norm", "norm-rows", "reduce", "rope",
+      "attention-portable-decode", "attention-portable-forward", "cast", "choose-next", "elementwise", "embedding", "few-rows", "matmul", "movement", "norm", "norm-rows", "reduce", "rope",
       "swiglu",
     ]);
   }, 900_000);
@@ -181,6 +181,7 @@ describe.skipIf(twinMissing)(`generation on a stand-in for the driver${twinMissi
     };
     const ahead = await turns(true);
     expect(standin.calls().some((call) => call.startsWith("cuGraphLaunch"))).toBe(true);
+    expect(launched()).toContain("early choose_next_bf16");
     expect(ahead.at(-2)!.length).toBeGreaterThan(10);
     standin.reset();
     expect(await turns(false)).toEqual(ahead);

@@ -68,6 +68,12 @@ export const mutatedPrograms: readonly MutatedProgram[] = [
       ["tiles read before their copies have landed", "cp_async_wait<1>();", "if (!PLANTED) cp_async_wait<1>();"]),
   },
   {
+    program: "choose-next",
+    mutations: inFile("generation/choose-next.cu",
+      ["of equals the last", "&& a.id < b.id)", "&& (PLANTED ? a.id > b.id : a.id < b.id))"],
+      ["the best of other warps read early", "__syncthreads();", "if (!PLANTED) __syncthreads();"]),
+  },
+  {
     program: "few-rows",
     mutations: [
       ...inFile("generation/few-rows.cuh",

@@ -15,7 +15,7 @@ const danube: DecoderConfig = {
   ropeTheta: 10_000, rmsNormEps: 1e-5, tieEmbeddings: false, initializerRange: 0.3, bosId: null, eosId: null, padId: null, dtype: "f32",
 };
 const files = [
-  "attention-portable-decode", "attention-portable-forward", "cast", "elementwise", "embedding", "few-rows", "key-value-append", "matmul", "movement",
+  "attention-portable-decode", "attention-portable-forward", "cast", "choose-next", "elementwise", "embedding", "few-rows", "key-value-append", "matmul", "movement",
   "norm", "norm-rows", "reduce", "rope", "swiglu",
 ];
 

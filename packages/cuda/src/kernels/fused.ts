@@ -1,7 +1,7 @@
 import { fp8QueryKeyValueGradOp, fp8QueryKeyValueOp, queryKeyValueOp, ropeOp } from "@danu/attention";
 import { adamwOp, clipScaleOp, sumSquaresOp } from "@danu/optim";
 import {
-  addIntoOp, fp8FeedForwardGradOp, fp8FeedForwardOp, fp8LinearGradOp, fp8LinearOp, fp8NormLinearsGradOp, fp8NormLinearsOp, fp8UpdateOp,
+  addIntoOp, chooseNextOp, fp8FeedForwardGradOp, fp8FeedForwardOp, fp8LinearGradOp, fp8LinearOp, fp8NormLinearsGradOp, fp8NormLinearsOp, fp8UpdateOp,
   linearCrossEntropyOp, linearInputGradOp, linearOp, normSwigluOp, rmsNormGradOp, rmsNormOp, scaleIntoOp, swigluGradOp, swigluOp, tokenLossesGradOp, tokenLossesOp,
 } from "@danu/tensor";
 
@@ -15,6 +15,7 @@ import { fp8FeedForward, fp8FeedForwardGrad } from "./fp8/fp8-feed-forward.ts";
 import { fp8Linear, fp8LinearGrad, isForFp8 } from "./fp8/fp8-linear.ts";
 import { fp8NormLinears, fp8NormLinearsGrad } from "./fp8/fp8-norm-linears.ts";
 import { fp8QueryKeyValue, fp8QueryKeyValueGrad, isForTurning } from "./fp8/fp8-query-key-value.ts";
+import { chooseNext, isForChoosing } from "./generation/choose-next.ts";
 import { isForNormSwiglu, isForQueryKeyValue, normSwiglu, queryKeyValueKernel } from "./generation/few-rows.ts";
 import { clipScale, sumSquares } from "./updates/gradient-norm.ts";
 import { isOperand, linearInputGradKernel, linearKernel } from "./products/matmul.ts";
@@ -56,6 +57,7 @@ export function provideFused(cuda: CudaDevice): void {
     .provide(swigluOp, swiglu, ([gate]) => isFused(gate))
     .provide(swigluGradOp, swigluGrad, ([g, gate]) => isFused(g, gate) && g.dtype === gate.dtype)
     .provide(normSwigluOp, normSwiglu, isForNormSwiglu)
+    .provide(chooseNextOp, chooseNext, isForChoosing)
     .provide(queryKeyValueOp, queryKeyValueKernel, isForQueryKeyValue)
     .provide(tokenLossesOp, tokenLosses, ([x]) => isFused(x))
     .provide(tokenLossesGradOp, tokenLossesGrad, ([, x]) => isFused(x))

@@ -1,5 +1,5 @@
 import type { AttentionCache, KeyValueCache } from "@danu/attention";
-import { add, argmax, assign, cast, disposeTree, keep, ones, reshape, scope, zeros, type Repeated, type Tensor } from "@danu/tensor";
+import { cast, chooseNext, disposeTree, keep, scope, zeros, type Repeated, type Tensor } from "@danu/tensor";
 
 import type { Decoder } from "../decoder/decoder.ts";
 import type { AdaptedParameters } from "../lora/adapted-weight.ts";
@@ -9,8 +9,6 @@ interface StepInput {
   readonly id: Tensor;
   readonly position: Tensor;
   readonly stored: Tensor;
-  /** 1, which they grow by. */
-  readonly one: Tensor;
 }
 
 /** Reading one token of a text as work that the device repeats: everything that differs from token to token is in its
@@ -47,7 +45,7 @@ export class NextToken implements Disposable {
     this.#write(this.#input.id, id);
     this.#write(this.#input.position, position);
     this.#write(this.#input.stored, stored);
-    return this.#work.run();
+    return this.#run(this.#work);
   }
 
   /** Enqueues reading the token that was chosen last, which the host need not know yet. @returns the best one after it; null where
@@ -55,7 +53,7 @@ export class NextToken implements Disposable {
   readChosen(): Tensor | null {
     if (this.#work === null || this.#caches[0]!.spare === 0) return null;
     for (const cache of this.#caches) cache.next();
-    return this.#work.run();
+    return this.#run(this.#work);
   }
 
   [Symbol.dispose](): void {
@@ -64,9 +62,14 @@ export class NextToken implements Disposable {
     this.#work = this.#input = null;
   }
 
+  #run(work: Repeated<Tensor>): Tensor {
+    const scores = work.run();
+    return this.#chooses ? this.#input!.id : scores;
+  }
+
   #repeat(): Repeated<Tensor> | null {
     this.#room = this.#caches[0]?.room;
-    return this.#decoder.device.repeat(() => (this.#chooses ? this.#best() : cast(this.#scores(), "f32")));
+    return this.#decoder.device.repeat(() => (this.#chooses ? this.#choose(this.#scores()) : cast(this.#scores(), "f32")));
   }
 
   #scores(): Tensor {
@@ -76,20 +79,17 @@ export class NextToken implements Disposable {
     return this.#decoder.logits(this.#params, input, layers);
   }
 
-  /** The best token, which is the input from now on. */
-  #best(): Tensor {
-    const { id, position, stored, one } = this.#input!;
-    const best = reshape(argmax(this.#scores()), [1, 1]);
-    assign(id, best);
-    assign(position, add(position, one));
-    assign(stored, add(stored, one));
-    return best;
+  /** Makes the best token the input. */
+  #choose(scores: Tensor): Tensor {
+    const { id, position, stored } = this.#input!;
+    chooseNext(id, position, stored, scores);
+    return scores;
   }
 
   #emptyInput(): StepInput {
     const { device } = this.#decoder;
     const integer = (shape: readonly number[]): Tensor => zeros(device, shape, "i32");
-    return keep(scope(() => ({ id: integer([1, 1]), position: integer([1, 1]), stored: integer([1]), one: ones(device, [1], "i32") })));
+    return keep(scope(() => ({ id: integer([1, 1]), position: integer([1, 1]), stored: integer([1]) })));
   }
 
   #write({ device, handle }: Tensor, value: number): void {

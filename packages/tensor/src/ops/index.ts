@@ -42,6 +42,7 @@ export { checkFp8Matrix, fp8Matrix, writeFp8, writeFp8Op, writeFp8Rows, type Fp8
 export { fp8NormLinears, fp8NormLinearsGradOp, fp8NormLinearsOp } from "./fp8/fp8-norm-linears.ts";
 export { type Fp8Attrs } from "./fp8/fp8-products.ts";
 export { fp8Columns, fp8Margin, fp8Rows, fp8Scaling, fp8Types, fp8Update, fp8UpdateOp, type Fp8Row } from "./fp8/fp8-scaling.ts";
+export { chooseNext, chooseNextOp } from "./generation/choose-next.ts";
 export { normSwiglu, normSwigluOp } from "./generation/norm-swiglu.ts";
 export { rmsNorm, rmsNormGradOp, rmsNormOp, type RmsNormAttrs } from "./rms-norm.ts";
 export { swiglu, swigluGradOp, swigluOp } from "./swiglu.ts";

@@ -42,5 +42,15 @@ const normSwiglu = conformanceCase(t.normSwigluOp, {
   },
 });
 
+const chooseNext = conformanceCase(t.chooseNextOp, {
+  dtypes: computed,
+  sample: (dtype) =>
+    fc.tuple(fc.constantFrom([1], [1, 1, 3], [40], [1, 1000], [9000]), fc.boolean(), seeds).map(([shape, adversarial, seed]) => {
+      const one = (value: number): HostTensor => ({ shape: [1], dtype: "i32", values: [value] });
+      return { x: [one(-1), one(4), one(2), hostTensor(dtype, shape, seed, adversarial ? "adversarial" : "moderate")], attrs: null };
+    }),
+  bound: () => "bits",
+});
+
 /** Cases of the ops of generation. */
-export const generationCases: readonly ConformanceCase[] = [normSwiglu];
+export const generationCases: readonly ConformanceCase[] = [normSwiglu, chooseNext];
