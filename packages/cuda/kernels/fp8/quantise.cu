@@ -14,14 +14,17 @@ template <Fp8 F, bool NORMED> DEVICE void quantise(const Bf16* __restrict__ x, [
     const auto inside = [&](int i) { return column < columns && row + i < rows; };
     const unsigned found = peek(amax); const float factor = scale ? *scale : 1.f;
     uint4 in[4]; uint2 out[4]; float top = 0;
+    [[maybe_unused]] float weight[8], of_row[4];
     #pragma unroll
-    for (int i = 0; i < 4; i++) in[i] = load16(x + (size_t)(row + i) * columns + column, inside(i));
-    [[maybe_unused]] float weight[8];
+    for (int i = 0; i < 4; i++) {
+        in[i] = load16(x + (size_t)(row + i) * columns + column, inside(i));
+        if constexpr (NORMED) of_row[i] = inside(i) ? rstd[row + i] : 0;
+    }
     if constexpr (NORMED) unpack(load16(w + column, column < columns), weight);
     #pragma unroll
     for (int i = 0; i < 4; i++) {
         float v[8]; unpack(in[i], v);
-        if constexpr (NORMED) if (inside(i)) normalise(v, rstd[row + i], weight);
+        if constexpr (NORMED) if (inside(i)) normalise(v, of_row[i], weight);
         top = largest(top, v); out[i] = cast<F>(v, factor);
         if (q && inside(i)) *reinterpret_cast<uint2*>(q + (size_t)(row + i) * pitch + column) = out[i];
     }
