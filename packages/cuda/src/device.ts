@@ -205,6 +205,7 @@ export class CudaDevice extends Device {
         this.#use();
         this.#early.interrupt();
       },
+      interrupt: () => this.#early.interrupt(),
       ended: (arena) => {
         this.#repeated.delete(repeated);
         if (this.#state !== "open") return;

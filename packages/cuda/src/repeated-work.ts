@@ -15,6 +15,8 @@ export interface Repeater {
   readonly captures: boolean;
   /** Makes the device's context the one in use. @throws DeviceError for a device that is closed or failed */
   use(): void;
+  /** Called when a graph was launched or a capture failed: what was enqueued last is no single kernel, or nothing. */
+  interrupt(): void;
   /** Called when the work is disposed of, whose memory is in the arena then. */
   ended(arena: Arena): void;
 }
@@ -44,6 +46,7 @@ export class RepeatedWork<T> implements Repeated<T> {
     }
     const { driver, stream } = this.#device;
     driver.check("repeated work", driver.functions.GraphLaunch(this.#graph, stream));
+    this.#device.interrupt();
     return this.#result!;
   }
 
@@ -84,6 +87,7 @@ export class RepeatedWork<T> implements Repeated<T> {
       this.#enqueue(false);
     } catch (error) {
       functions.GraphDestroy(end());
+      this.#device.interrupt();
       throw error;
     }
     const graph = end();
