@@ -75,7 +75,7 @@ def attention():
     from torch.nn.attention.flex_attention import create_block_mask, flex_attention
     flex = torch.compile(flex_attention, dynamic=False)
     heads, kv_heads, D = 32, 8, 80
-    for batch, T, window in [(1, 2048, 4096), (8, 2048, 4096), (1, 16384, 4096), (1, 16384, 16384)]:
+    for batch, T, window in [(1, 16384, 4096), (8, 2048, 4096), (1, 16384, 16384), (1, 2048, 4096)]:
         q = torch.randn(batch, heads, T, D, device="cuda", dtype=torch.bfloat16, requires_grad=True)
         k, v = (torch.randn(batch, kv_heads, T, D, device="cuda", dtype=torch.bfloat16, requires_grad=True) for _ in range(2))
         g = torch.randn_like(q)
