@@ -56,10 +56,6 @@ extern "C" __global__ void __launch_bounds__(rope_fp8::THREADS, 3) rope_fp8_back
     const int groups = (H + HEADS - 1) / HEADS, head0 = blockIdx.x % groups * HEADS, row0 = blockIdx.x / groups * ROWS;
     const int half = D / 2, chunks = half / 4, heads = min(HEADS, H - head0);
     const Tile tile{shared_memory(), Tile::pitch_of(D)};
-    // Otherwise angles would wait for memory twice.
-    __shared__ int places[ROWS];
-    if (threadIdx.x < ROWS && row0 + (int)threadIdx.x < rows) places[threadIdx.x] = positions[row0 + threadIdx.x];
-    __syncthreads();
     const unsigned found = peek(amax); const float factor = scale ? *scale : 1.f; float top = 0;
     #pragma unroll 1
     for (int unit = threadIdx.x; unit < ROWS * chunks; unit += THREADS) {
@@ -70,7 +66,7 @@ extern "C" __global__ void __launch_bounds__(rope_fp8::THREADS, 3) rope_fp8_back
         for (int h = 0; h < HEADS; h++) { low[h] = load8(from + h * D, inside && h < heads); high[h] = load8(from + h * D + half, inside && h < heads); }
         float4 cosine = make_float4(0, 0, 0, 0), sine = cosine;
         if (inside) {
-            const int position = places[in]; const float* angles = table + (size_t)position * D + channel;
+            const int position = positions[row]; const float* angles = table + (size_t)position * D + channel;
             if (position >= 0 && position < P) { cosine = *reinterpret_cast<const float4*>(angles); sine = *reinterpret_cast<const float4*>(angles + half); }
             else if (channel == 0) report_index(fault, position, P);
         }
