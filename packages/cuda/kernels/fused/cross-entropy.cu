@@ -9,8 +9,9 @@
 namespace cross_entropy {
 using namespace elements;
 constexpr int THREADS = 512, IGNORED = -100;
-/// Pieces of a row that a thread has on their way at a time: 64 bytes of f32.
-constexpr int PIECES = 4;
+/// How a block goes through a row: in steps of its threads' pieces, which a thread has on their way at a time, four of 16 bytes. The
+/// first KEPT steps stay in dynamic shared memory, 4 bytes a logit, and are not read again. STREAMED, what is used up leaves L2 first.
+struct Twice { static constexpr int THREADS = cross_entropy::THREADS, PIECES = 4, KEPT = 0; static constexpr bool STREAMED = false; };
 constexpr float LOG2E = 1.4426950408889634f, LOWEST = -3e38f;   // finite, so that the difference to a logit of −∞ is −∞
 
 /// Σ exp(x − top). The largest is subtracted first: a loss is then as exact as its logits, however large they are.
@@ -26,7 +27,7 @@ DEVICE Partial warp_join(Partial p) {
     return p;
 }
 /// The same for every thread, in a fixed order; syncs once.
-DEVICE Partial block_join(Partial p, Partial* warps) {
+template <int THREADS> DEVICE Partial block_join(Partial p, Partial* warps) {
     p = warp_join(p);
     if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = p;
     __syncthreads();
@@ -36,55 +37,75 @@ DEVICE Partial block_join(Partial p, Partial* warps) {
 }
 
 /// Pieces of a row of V numbers, W each, THREADS · W apart.
-template <int W> struct Pieces {
-    static constexpr int STRIDE = THREADS * W, STEP = PIECES * STRIDE;
-    float v[PIECES][W]; const int first, V;
+template <int W, class Form> struct Pieces {
+    static constexpr int STRIDE = Form::THREADS * W, STEP = Form::PIECES * STRIDE;
+    float v[Form::PIECES][W]; const int first, V;
     DEVICE Pieces(int step, int V) : first(step * STEP + threadIdx.x * W), V(V) {}
     static DEVICE int steps(int V) { return (V + STEP - 1) / STEP; }
     template <class F> DEVICE void each(F f) {
         #pragma unroll
-        for (int j = 0; j < PIECES; j++) if (first + j * STRIDE < V) f(v[j], first + j * STRIDE);
+        for (int j = 0; j < Form::PIECES; j++) if (first + j * STRIDE < V) f(v[j], first + j * STRIDE);
     }
 };
 
+template <bool STREAMED, int W> DEVICE void load_again(const float* from, float (&v)[W]) {
+    if constexpr (STREAMED) {
+        const auto pack = load_streamed(reinterpret_cast<const Pack<float, W>*>(from));
+        #pragma unroll
+        for (int i = 0; i < W; i++) v[i] = pack.element[i];
+    } else load(from, v);
+}
+template <bool STREAMED, class T, int W> DEVICE void store_gradients(T* to, const float (&v)[W]) {
+    if constexpr (STREAMED) {
+        Pack<T, W> pack;
+        #pragma unroll
+        for (int i = 0; i < W; i++) pack.element[i] = T(v[i]);
+        store_streamed(reinterpret_cast<Pack<T, W>*>(to), pack);
+    } else store(to, v);
+}
+
 /// Gradients of type T take the start of the row's memory: what a step writes has been read by then.
-template <class T, int W> DEVICE void row(float* x, float* loss, int target, float scale, int* fault, int V, int gradient) {
-    __shared__ Partial warps[THREADS / 32];
-    T* d = reinterpret_cast<T*>(x);
+template <class T, int W, class Form> DEVICE void row(float* x, float* loss, int target, float scale, int* fault, int V, int gradient) {
+    __shared__ Partial warps[Form::THREADS / 32];
+    T* d = reinterpret_cast<T*>(x); [[maybe_unused]] float* kept = reinterpret_cast<float*>(shared_memory());
     if (target < 0 || target >= V) {
         if (threadIdx.x == 0) { *loss = 0; if (target != IGNORED) report_index(fault, target, V); }
         const float zeros[W] = {};
-        if (gradient) for (int c = threadIdx.x * W; c < V; c += THREADS * W) store(d + c, zeros);
+        if (gradient) for (int c = threadIdx.x * W; c < V; c += Form::THREADS * W) store(d + c, zeros);
         return;
     }
     const float chosen = x[target]; Partial own = {LOWEST, 0};
-    for (int step = 0; step < Pieces<W>::steps(V); step++) {
-        Pieces<W> pieces(step, V);
+    for (int step = 0; step < Pieces<W, Form>::steps(V); step++) {
+        Pieces<W, Form> pieces(step, V);
         pieces.each([&](float (&v)[W], int c) { load(x + c, v); });
+        if (step < Form::KEPT) pieces.each([&](float (&v)[W], int c) { store(kept + c, v); });
         float top = own.top, sum = 0;
         pieces.each([&](float (&v)[W], int) { for (float one : v) top = fmaxf(top, one); });
         pieces.each([&](float (&v)[W], int) { for (float one : v) sum += power(one - top); });
         own = {top, fmaf(own.sum, power(own.top - top), sum)};
     }
-    const Partial all = block_join(own, warps);
+    const Partial all = block_join<Form::THREADS>(own, warps);
     if (threadIdx.x == 0) *loss = logf(all.sum) + (all.top - chosen);
     if (!gradient) return;
     const float factor = scale / all.sum, of_target = (power(chosen - all.top) / all.sum - 1) * scale;
-    for (int step = 0; step < Pieces<W>::steps(V); step++) {
-        Pieces<W> pieces(step, V);
-        pieces.each([&](float (&v)[W], int c) { load(x + c, v); });
-        if constexpr (sizeof(T) < 4) __syncthreads();
+    for (int step = 0; step < Pieces<W, Form>::steps(V); step++) {
+        Pieces<W, Form> pieces(step, V);
+        if (step < Form::KEPT) pieces.each([&](float (&v)[W], int c) { load(kept + c, v); });
+        else {
+            pieces.each([&](float (&v)[W], int c) { load_again<Form::STREAMED>(x + c, v); });
+            if constexpr (sizeof(T) < 4) __syncthreads();
+        }
         pieces.each([&](float (&v)[W], int c) {
             #pragma unroll
             for (int i = 0; i < W; i++) v[i] = c + i == target ? of_target : power(v[i] - all.top) * factor;
-            store(d + c, v);
+            store_gradients<Form::STREAMED>(d + c, v);
         });
     }
 }
 
-template <class T, int W> DEVICE void rows(float* logits, float* losses, const int* targets, const float* factors, float scale, int* fault, int count, int V, int gradient) {
+template <class T, int W, class Form = Twice> DEVICE void rows(float* logits, float* losses, const int* targets, const float* factors, float scale, int* fault, int count, int V, int gradient) {
     for (int r = blockIdx.x; r < count; r += gridDim.x) {
-        row<T, W>(logits + (size_t)r * V, losses + r, targets[r], factors ? scale * factors[r] : scale, fault, V, gradient);
+        row<T, W, Form>(logits + (size_t)r * V, losses + r, targets[r], factors ? scale * factors[r] : scale, fault, V, gradient);
         __syncthreads();                               // the sums of the warps have been read
     }
 }
