@@ -34,28 +34,46 @@ DEVICE int place(int line, int piece) { return line * 2 * STEP + (piece ^ line %
 
 template <class E> DEVICE void multiply(float* d, const uint32_t* a, const uint32_t* b) { if constexpr (std::is_same_v<E, __half>) mma_f16(d, a, b); else mma_bf16(d, a, b); }
 
+/// 32 k of 16 lines with all rows: a lane has 16 bytes of lines g and g + 8, and `row` is where the same k of row g begin. They are
+/// pairs of k of two products: any order will do that both operands follow.
+template <class E> DEVICE void multiply(float (&sum)[2][4], uint4 u, uint4 v, const uint8_t* row, const Rows<E>& in) {
+    const uint32_t left[2][4] = {{u.x, v.x, u.y, v.y}, {u.z, v.z, u.w, v.w}};
+    #pragma unroll
+    for (int n = 0; n < 2; n++) if (n == 0 || in.M > 8) {
+        const uint4 x = threadIdx.x % 32 / 4 + 8 * n < in.M ? *reinterpret_cast<const uint4*>(row + 8 * n * row_bytes(in.K)) : make_uint4(0, 0, 0, 0);
+        const uint32_t right[2][2] = {{x.x, x.y}, {x.z, x.w}};
+        multiply<E>(sum[n], left[0], right[0]); multiply<E>(sum[n], left[1], right[1]);
+    }
+}
+
 /// Brings the rows to shared memory, zero past K. The squares of a row are summed by all threads, however many rows there are.
 template <class E> DEVICE void stage(uint8_t* rows, const uint8_t* norm, const Rows<E>& in) {
     __shared__ float squares[MOST_ROWS][WARPS];
+    constexpr int AT_ONCE = 4;                                 // pieces that a thread asks for before it waits for one
     const int stride = row_bytes(in.K), pieces = (stride - 64) / 16;
-    #pragma unroll 2
-    for (int m = 0; m < in.M; m++) {
+    for (int m = 0, first = 0; m < in.M;) {
+        uint4 v[AT_ONCE]; uint8_t* to[AT_ONCE];
+        #pragma unroll
+        for (int j = 0; j < AT_ONCE; j++) {
+            const int i = first + threadIdx.x;
+            to[j] = m < in.M && i < pieces ? rows + m * stride + i * 16 : nullptr;
+            if (to[j]) v[j] = i * 8 < in.K ? *reinterpret_cast<const uint4*>(in.x + (int64_t)m * in.ldx + i * 8) : make_uint4(0, 0, 0, 0);
+            first += THREADS;
+            if (first >= pieces) { first = 0; m++; }
+        }
+        #pragma unroll
+        for (int j = 0; j < AT_ONCE; j++) if (to[j]) *reinterpret_cast<uint4*>(to[j]) = v[j];
+    }
+    if (in.norm) for (int m = 0; m < in.M; m++) {
         float sum = 0;
-        for (int i = threadIdx.x; i < pieces; i += THREADS) {
-            const uint4 v = i * 8 < in.K ? *reinterpret_cast<const uint4*>(in.x + (int64_t)m * in.ldx + i * 8) : make_uint4(0, 0, 0, 0);
-            uint8_t* to = rows + m * stride + i * 16;
-            *reinterpret_cast<uint4*>(to) = v;
-            if (in.norm) {
-                float x[8]; load(reinterpret_cast<const E*>(to), x);
-                #pragma unroll
-                for (int j = 0; j < 8; j++) sum = fmaf(x[j], x[j], sum);
-            }
-        }
-        if (in.norm) {
+        for (int i = threadIdx.x; i < pieces; i += THREADS) {  // those that this thread has brought
+            float x[8]; load(reinterpret_cast<const E*>(rows + m * stride) + i * 8, x);
             #pragma unroll
-            for (int lanes = 16; lanes; lanes /= 2) sum += __shfl_xor_sync(~0u, sum, lanes);
-            if (threadIdx.x % 32 == 0) squares[m][threadIdx.x / 32] = sum;
+            for (int j = 0; j < 8; j++) sum = fmaf(x[j], x[j], sum);
         }
+        #pragma unroll
+        for (int lanes = 16; lanes; lanes /= 2) sum += __shfl_xor_sync(~0u, sum, lanes);
+        if (threadIdx.x % 32 == 0) squares[m][threadIdx.x / 32] = sum;
     }
     __syncthreads();
     if (!in.norm) return;
@@ -73,6 +91,17 @@ template <class E> DEVICE void stage(uint8_t* rows, const uint8_t* norm, const R
         }
     }
     __syncthreads();
+}
+
+/// The sums of a pair of lines with row m, of all warps in order.
+DEVICE float2 joined(const float4* part, int groups, int m, int column) {
+    float2 both = make_float2(0, 0);
+    #pragma unroll
+    for (int w = 0; w < WARPS; w++) {
+        const float* of = reinterpret_cast<const float*>(part + (w * groups + m / 8) * 32 + column * 4 + m % 8 / 2) + m % 2;
+        both.x += of[0]; both.y += of[2];
+    }
+    return both;
 }
 
 /// A layer says how many `pairs` of lines there are, where the `line(pair, 0 or 1)` starts (null for none), what else the result
@@ -130,30 +159,17 @@ template <class E, class Layer> DEVICE void run(const Rows<E>& in, const Layer& 
             slot = slot + 1 == in.slots ? 0 : slot + 1;
             if (k_of(turn) >= in.K) continue;                  // the same for the whole warp
             #pragma unroll
-            for (int half = 0; half < 2; half++) {
-                // A lane's 16 bytes are pairs of k of two products: any order will do that both operands follow.
-                const uint4 u = *reinterpret_cast<const uint4*>(from + place(g, half * 4 + t)), v = *reinterpret_cast<const uint4*>(from + place(g + 8, half * 4 + t));
-                const uint32_t left[2][4] = {{u.x, v.x, u.y, v.y}, {u.z, v.z, u.w, v.w}};
-                #pragma unroll
-                for (int n = 0; n < 2; n++) if (n < groups) {
-                    const uint4 x = g + 8 * n < in.M ? *reinterpret_cast<const uint4*>(rows + (g + 8 * n) * stride + (k_of(turn) + half * 32 + t * 8) * 2) : make_uint4(0, 0, 0, 0);
-                    const uint32_t right[2][2] = {{x.x, x.y}, {x.z, x.w}};
-                    multiply<E>(sum[n], left[0], right[0]); multiply<E>(sum[n], left[1], right[1]);
-                }
-            }
+            for (int half = 0; half < 2; half++)
+                multiply(sum, *reinterpret_cast<const uint4*>(from + place(g, half * 4 + t)), *reinterpret_cast<const uint4*>(from + place(g + 8, half * 4 + t)),
+                         rows + g * stride + (k_of(turn) + half * 32 + t * 8) * 2, in);
         }
         float4* part = sums + tile % 2 * WARPS * groups * 32;  // the other half may still be read
         #pragma unroll
         for (int n = 0; n < 2; n++) if (n < groups) part[(warp * groups + n) * 32 + lane] = make_float4(sum[n][0], sum[n][1], sum[n][2], sum[n][3]);
         __syncthreads();
         if (!finishes) continue;
-        float first = 0, second = 0;
-        #pragma unroll
-        for (int w = 0; w < WARPS; w++) {
-            const float* of = reinterpret_cast<const float*>(part + (w * groups + m / 8) * 32 + column * 4 + m % 8 / 2) + m % 2;
-            first += of[0]; second += of[2];
-        }
-        layer.finish(m, pair, first, second, beside);
+        const float2 both = joined(part, groups, m, column);
+        layer.finish(m, pair, both.x, both.y, beside);
     }
 }
 }  // namespace few_rows
