@@ -8,26 +8,26 @@
 namespace rope_fp8 {
 constexpr int THREADS = 256, ROWS = 128, HEADS = 4;
 
-/// 128 rows of a block's heads as fp8 in shared memory. Pieces of 16 bytes are swizzled by the row, for threads that share a
+/// Rows of a block's heads as fp8 in shared memory. Pieces of 16 bytes are swizzled by the row, for threads that share a
 /// column, and by its group of 16, for those that take 16 rows each.
 struct Tile {
     uint8_t* bytes;
     int pitch;
-    static DEVICE int pitch_of(int D) { return (HEADS * D + 127) / 128 * 128; }
+    static DEVICE int pitch_of(int D, int heads = HEADS) { return (heads * D + 127) / 128 * 128; }
     template <class T> DEVICE T& at(int row, int byte) const { return *reinterpret_cast<T*>(bytes + row * pitch + (byte ^ ((row ^ row / 16) & 7) * 16)); }
 
     /// @param q where the tile's first byte goes, its rows `stride` apart
-    DEVICE void write(uint8_t* q, size_t stride, int rows, int columns) const {
+    template <int ROWS, int THREADS> DEVICE void write(uint8_t* q, size_t stride, int rows, int columns) const {
         const int pieces = columns / 16;
         for (int unit = threadIdx.x; unit < min(rows, ROWS) * pieces; unit += THREADS) {
             const int row = unit / pieces, byte = unit % pieces * 16;
             *reinterpret_cast<uint4*>(q + row * stride + byte) = at<uint4>(row, byte);
         }
     }
-    /// The same transposed: 16 rows × 4 columns a thread, 8 of them a line.
-    DEVICE void write_transposed(uint8_t* t, size_t stride, int rows, int columns) const {
-        for (int unit = threadIdx.x; unit < columns / 4 * 8; unit += THREADS) {
-            const int row = unit % 8 * 16, column = unit / 8 * 4;
+    /// The same transposed: 16 rows × 4 columns a thread, ROWS / 16 of them a line.
+    template <int ROWS, int THREADS> DEVICE void write_transposed(uint8_t* t, size_t stride, int rows, int columns) const {
+        for (int unit = threadIdx.x; unit < columns / 4 * (ROWS / 16); unit += THREADS) {
+            const int row = unit % (ROWS / 16) * 16, column = unit / (ROWS / 16) * 4;
             if (row >= rows) continue;
             uint32_t word[16];
             #pragma unroll
@@ -37,10 +37,61 @@ struct Tile {
     }
 };
 
-DEVICE uint2 load8(const Bf16* p, bool inside) { return inside ? *reinterpret_cast<const uint2*>(p) : make_uint2(0, 0); }
+/// N channels: of bf16, read at once, and of fp8, written at once.
+template <int N> struct alignas(2 * N) Halves { uint32_t pair[N / 2]; };
+template <int N> struct alignas(N) Bytes { uint32_t word[N / 4]; };
+template <int N> DEVICE Halves<N> load(const Bf16* p, bool inside) { return inside ? *reinterpret_cast<const Halves<N>*>(p) : Halves<N>{}; }
 DEVICE void turn_back(float& first, float& second, float cosine, float sine) {
     const float u = first, v = second;
     first = u * cosine + v * sine; second = v * cosine - u * sine;
+}
+
+/// ROWS of HEADS a block. A thread takes N channels and the N that turn with them, of AT_ONCE heads at a time.
+template <int ROWS, int HEADS, int THREADS, int N, int AT_ONCE> DEVICE void backward(const Bf16* g, const float* table, const int* positions, int* fault, uint8_t* q, uint8_t* t,
+                                                                                     unsigned* amax, const float* scale, int rows, int H, int D, int P, int pitch, int stride) {
+    const int groups = (H + HEADS - 1) / HEADS, head0 = blockIdx.x % groups * HEADS, row0 = blockIdx.x / groups * ROWS;
+    const int half = D / 2, chunks = half / N, heads = min(HEADS, H - head0);
+    const Tile tile{shared_memory(), Tile::pitch_of(D, HEADS)};
+    const unsigned found = peek(amax); const float factor = scale ? *scale : 1.f; float top = 0;
+    #pragma unroll 1
+    for (int unit = threadIdx.x; unit < ROWS * chunks; unit += THREADS) {
+        const int in = unit / chunks, row = row0 + in, channel = unit % chunks * N; const bool inside = row < rows;
+        const Bf16* from = g + ((size_t)row * H + head0) * D + channel;
+        float4 cosine[N / 4] = {}, sine[N / 4] = {};
+        #pragma unroll
+        for (int first = 0; first < HEADS; first += AT_ONCE) {
+            Halves<N> low[AT_ONCE], high[AT_ONCE];
+            #pragma unroll
+            for (int h = 0; h < AT_ONCE; h++) {
+                const Bf16* head = from + (first + h) * D; const bool is_there = inside && first + h < heads;
+                low[h] = load<N>(head, is_there); high[h] = load<N>(head + half, is_there);
+            }
+            if (first == 0 && inside) {
+                const int position = positions[row]; const float* angles = table + (size_t)position * D + channel;
+                if (position >= 0 && position < P) {
+                    #pragma unroll
+                    for (int k = 0; k < N / 4; k++, angles += 4) { cosine[k] = *reinterpret_cast<const float4*>(angles); sine[k] = *reinterpret_cast<const float4*>(angles + half); }
+                } else if (channel == 0) report_index(fault, position, P);
+            }
+            #pragma unroll
+            for (int h = 0; h < AT_ONCE; h++) if (first + h < heads) {
+                Bytes<N> out_low, out_high;
+                #pragma unroll
+                for (int k = 0; k < N / 4; k++) {
+                    float v[8]; unpack(make_uint4(low[h].pair[2 * k], low[h].pair[2 * k + 1], high[h].pair[2 * k], high[h].pair[2 * k + 1]), v);
+                    turn_back(v[0], v[4], cosine[k].x, sine[k].x); turn_back(v[1], v[5], cosine[k].y, sine[k].y);
+                    turn_back(v[2], v[6], cosine[k].z, sine[k].z); turn_back(v[3], v[7], cosine[k].w, sine[k].w);
+                    top = largest(top, v);
+                    const uint2 out = cast<Fp8::e5m2>(v, factor);
+                    out_low.word[k] = out.x; out_high.word[k] = out.y;
+                }
+                tile.at<Bytes<N>>(in, (first + h) * D + channel) = out_low; tile.at<Bytes<N>>(in, (first + h) * D + channel + half) = out_high;
+            }
+        }
+    }
+    raise<THREADS>(amax, found, top, reinterpret_cast<float*>(tile.bytes + ROWS * tile.pitch));
+    if (q) tile.write<ROWS, THREADS>(q + (size_t)row0 * pitch + head0 * D, pitch, rows - row0, heads * D);
+    if (t) tile.write_transposed<ROWS, THREADS>(t + (size_t)head0 * D * stride + row0, stride, rows - row0, heads * D);
 }
 }  // namespace rope_fp8
 
@@ -52,34 +103,5 @@ DEVICE void turn_back(float& first, float& second, float cosine, float sine) {
 /// @param scale [1], or null for 1
 extern "C" __global__ void __launch_bounds__(rope_fp8::THREADS, 3) rope_fp8_backward(const Bf16* g, const float* table, const int* positions, int* fault, uint8_t* q, uint8_t* t,
                                                                                       unsigned* amax, const float* scale, int rows, int H, int D, int P, int pitch, int stride) {
-    using namespace rope_fp8;
-    const int groups = (H + HEADS - 1) / HEADS, head0 = blockIdx.x % groups * HEADS, row0 = blockIdx.x / groups * ROWS;
-    const int half = D / 2, chunks = half / 4, heads = min(HEADS, H - head0);
-    const Tile tile{shared_memory(), Tile::pitch_of(D)};
-    const unsigned found = peek(amax); const float factor = scale ? *scale : 1.f; float top = 0;
-    #pragma unroll 1
-    for (int unit = threadIdx.x; unit < ROWS * chunks; unit += THREADS) {
-        const int in = unit / chunks, row = row0 + in, channel = unit % chunks * 4; const bool inside = row < rows;
-        const Bf16* from = g + ((size_t)row * H + head0) * D + channel;
-        uint2 low[HEADS], high[HEADS];
-        #pragma unroll
-        for (int h = 0; h < HEADS; h++) { low[h] = load8(from + h * D, inside && h < heads); high[h] = load8(from + h * D + half, inside && h < heads); }
-        float4 cosine = make_float4(0, 0, 0, 0), sine = cosine;
-        if (inside) {
-            const int position = positions[row]; const float* angles = table + (size_t)position * D + channel;
-            if (position >= 0 && position < P) { cosine = *reinterpret_cast<const float4*>(angles); sine = *reinterpret_cast<const float4*>(angles + half); }
-            else if (channel == 0) report_index(fault, position, P);
-        }
-        #pragma unroll
-        for (int h = 0; h < HEADS; h++) if (h < heads) {
-            float v[8]; unpack(make_uint4(low[h].x, low[h].y, high[h].x, high[h].y), v);
-            turn_back(v[0], v[4], cosine.x, sine.x); turn_back(v[1], v[5], cosine.y, sine.y); turn_back(v[2], v[6], cosine.z, sine.z); turn_back(v[3], v[7], cosine.w, sine.w);
-            top = largest(top, v);
-            const uint2 out = cast<Fp8::e5m2>(v, factor);
-            tile.at<uint32_t>(in, h * D + channel) = out.x; tile.at<uint32_t>(in, h * D + channel + half) = out.y;
-        }
-    }
-    raise<THREADS>(amax, found, top, reinterpret_cast<float*>(tile.bytes + ROWS * tile.pitch));
-    if (q) tile.write(q + (size_t)row0 * pitch + head0 * D, pitch, rows - row0, heads * D);
-    if (t) tile.write_transposed(t + (size_t)head0 * D * stride + row0, stride, rows - row0, heads * D);
+    rope_fp8::backward<rope_fp8::ROWS, rope_fp8::HEADS, rope_fp8::THREADS, 4, rope_fp8::HEADS>(g, table, positions, fault, q, t, amax, scale, rows, H, D, P, pitch, stride);
 }
