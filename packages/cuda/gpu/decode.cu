@@ -1,10 +1,12 @@
 // Generation on the GPU: products of few rows, attention over a cache and whole tokens of danube-1.8b, with the kernels, shapes
 // and order of the device; right against plain kernels, a row with the bits it has alone, and timed as launches of a graph, one
-// after another or as programmatic dependents.
+// after another or as programmatic dependents. Beside the device's form of a product, by a ring in shared memory, are those of
+// candidates/few-rows-registers.cuh, of which the same bits are asked.
 //
 //   decode [--small]     --small: the cases for compute-sanitizer
 #include "../kernels/attention/attention-portable-decode.cu"
 #include "../kernels/generation/few-rows.cu"
+#include "candidates/few-rows-registers.cuh"
 #include "common.cuh"
 
 #include <functional>
@@ -12,16 +14,17 @@
 
 using H = __nv_bfloat16;
 using Linear = few_rows::Linear<H>; using Swiglu = few_rows::Swiglu<H>; using QueryKeyValue = few_rows::QueryKeyValue<H>; using Rows = few_rows::Rows<H>;
-using attention_portable::Fresh; using attention_portable::Inputs; using attention_portable::Parts;
+using few_rows::Ahead; using few_rows::in_registers; using few_rows::Refill; using attention_portable::Fresh; using attention_portable::Inputs; using attention_portable::Parts;
 constexpr double COPY = 4277;     // GB/s of a plain copy
 constexpr float EPS = 1e-5f;
 
 struct Shape { dim3 grid; int threads, shared; };
+/// Percent of L1 that kernels are given as shared memory from here on.
+static int carveout = 100;
 template <class K, class... A> void launch(K kernel, Shape s, cudaStream_t stream, bool early, const A&... arguments) {
-    static std::map<K, int> most;
-    if (s.shared > most[kernel]) {
-        CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most[kernel] = s.shared)); CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, 100));
-    }
+    static std::map<K, int> most, percent;
+    if (s.shared > most[kernel]) CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most[kernel] = s.shared));
+    if (carveout != percent[kernel]) CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, percent[kernel] = carveout));
     cudaLaunchConfig_t c{}; c.gridDim = s.grid; c.blockDim = s.threads; c.dynamicSmemBytes = s.shared; c.stream = stream;
     cudaLaunchAttribute a{}; a.id = cudaLaunchAttributeProgrammaticStreamSerialization; a.val.programmaticStreamSerializationAllowed = 1; c.attrs = &a; c.numAttrs = early;
     CHECK(cudaLaunchKernelEx(&c, kernel, arguments...));
@@ -39,7 +42,22 @@ static void print_times(double bytes, std::function<float(bool early)> us) {
 
 // ---- Products
 
-static Shape shape_of(int pairs, const Rows& in) { static const int count = multiprocessors(); return {dim3(std::min(count, pairs)), few_rows::THREADS, few_rows::shared_bytes(in.slots, in.M, in.K, in.norm != nullptr)}; }
+/// How weights come to a multiprocessor.
+enum class Form { ring, together, in_turn };
+/// Weights on their way to registers pass L1, of which the device leaves 28 KiB: those forms are timed with half of it as well.
+struct Way { const char* name; Form form; int carveout; };
+constexpr Way WAYS[] = {{"ring", Form::ring, 100}, {"together", Form::together, 100}, {"together, half L1", Form::together, 50}, {"in turn", Form::in_turn, 100}, {"in turn, half L1", Form::in_turn, 50}};
+constexpr auto of_device(const Linear&) { return few_rows_linear_bf16; }
+constexpr auto of_device(const Swiglu&) { return few_rows_swiglu_bf16; }
+constexpr auto of_device(const QueryKeyValue&) { return few_rows_query_key_value_bf16; }
+/// @param ahead asked for by the forms of registers
+template <class Layer> void multiply(Form form, Rows in, const Layer& layer, int pairs, Ahead ahead, cudaStream_t s, bool early) {
+    static const int count = multiprocessors(); const bool ring = form == Form::ring;
+    in.slots = ring ? few_rows::DEEP : 0;
+    const Shape shape{dim3(std::min(ring ? count : 2 * count, pairs)), few_rows::THREADS, few_rows::shared_bytes(in.slots, in.M, in.K, in.norm != nullptr)};
+    if (ring) launch(of_device(layer), shape, s, early, in, layer);
+    else launch(form == Form::together ? in_registers<Refill::together, H, Layer> : in_registers<Refill::in_turn, H, Layer>, shape, s, early, in, layer, ahead);
+}
 __global__ void plain_product(double* y, const H* x, const H* norm, const H* w, int M, int N, int K) {
     const int n = blockIdx.x * blockDim.x + threadIdx.x, m = blockIdx.y; if (n >= N) return;
     double sum = 0, squares = 0;
@@ -58,24 +76,27 @@ struct Pool {
 };
 enum class Kind { linear, residual, swiglu, query_key_value };
 /// A kernel for rows from `first` on, with weights from `at` on; its results are in y, and k and v.
-static void enqueue(Kind kind, Pool& p, size_t at, int first, int M, int N, int K, cudaStream_t s, bool early) {
-    const Rows in{p.x + (size_t)first * K, kind >= Kind::swiglu ? p.norm.data : nullptr, EPS, M, K, K, few_rows::DEEP}; const H* w = p.w + at;
-    if (kind <= Kind::residual) { const size_t to = (size_t)first * N; launch(few_rows_linear_bf16, shape_of((N + 1) / 2, in), s, early, in, Linear{p.y + to, w, kind == Kind::residual ? p.residual + to : nullptr, N, K, 0}); }
-    else if (kind == Kind::swiglu) launch(few_rows_swiglu_bf16, shape_of(N / 2, in), s, early, in, Swiglu{p.y + (size_t)first * (N / 2), w, w + (size_t)(N / 2) * K, N / 2, K});
+static void enqueue(Form form, Kind kind, Pool& p, size_t at, int first, int M, int N, int K, cudaStream_t s, bool early) {
+    const Rows in{p.x + (size_t)first * K, kind >= Kind::swiglu ? p.norm.data : nullptr, EPS, M, K, K, 0}; const H* w = p.w + at;
+    const auto run = [&](const auto& layer) { multiply(form, in, layer, (N + 1) / 2, Ahead{}, s, early); };
+    if (kind <= Kind::residual) { const size_t to = (size_t)first * N; run(Linear{p.y + to, w, kind == Kind::residual ? p.residual + to : nullptr, N, K, 0}); }
+    else if (kind == Kind::swiglu) run(Swiglu{p.y + (size_t)first * (N / 2), w, w + (size_t)(N / 2) * K, N / 2, K});
     else {
         const int D = 80, G = N / D / 6, heads = 4 * G;       // four query heads for a key-value head
-        launch(few_rows_query_key_value_bf16, shape_of(N / 2, in), s, early, in, QueryKeyValue{p.y + (size_t)first * heads * D, p.k + (size_t)first * G * D, p.v + (size_t)first * G * D, w, w + (size_t)heads * D * K, w + (size_t)(heads + G) * D * K, p.table, p.positions + first, p.fault, heads, G, D, 4096 * 128 / D, K});
+        run(QueryKeyValue{p.y + (size_t)first * heads * D, p.k + (size_t)first * G * D, p.v + (size_t)first * G * D, w, w + (size_t)heads * D * K, w + (size_t)(heads + G) * D * K, p.table, p.positions + first, p.fault, heads, G, D, 4096 * 128 / D, K});
     }
 }
 static void product(Kind kind, const char* name, Pool& pool, int M, int N, int K, bool time) {
-    for (auto* b : {&pool.y, &pool.k, &pool.v}) b->poison();
-    for (int m = 0; m < M; m++) enqueue(kind, pool, 0, m, 1, N, K, 0, false);
-    const Fingerprint alone[3] = {fingerprint(pool.y), fingerprint(pool.k), fingerprint(pool.v)};
-    for (auto* b : {&pool.y, &pool.k, &pool.v}) b->poison();
-    enqueue(kind, pool, 0, 0, M, N, K, 0, false);
-    const bool same = fingerprint(pool.y) == alone[0] && fingerprint(pool.k) == alone[1] && fingerprint(pool.v) == alone[2];
+    const auto bits = [&](auto f) {
+        for (auto* b : {&pool.y, &pool.k, &pool.v}) b->poison();
+        f(); return std::array{fingerprint(pool.y), fingerprint(pool.k), fingerprint(pool.v)};
+    };
+    const auto alone = [&](Form form) { return bits([&] { for (int m = 0; m < M; m++) enqueue(form, kind, pool, 0, m, 1, N, K, 0, false); }); };
+    const auto together = [&](Form form) { return bits([&] { enqueue(form, kind, pool, 0, 0, M, N, K, 0, false); }); };
+    bool same = true; const auto want_bits = together(Form::ring); const auto y = pool.y.read(), keys = pool.k.read(), values = pool.v.read();
+    for (Form form : {Form::ring, Form::together, Form::in_turn}) same &= alone(form) == want_bits && together(form) == want_bits;
     Buffer<double> sums((size_t)M * N); plain_product<<<dim3((N + 127) / 128, M), 128>>>(sums, pool.x, kind >= Kind::swiglu ? pool.norm.data : nullptr, pool.w, M, N, K);
-    const auto s = sums.read(); const auto residual = pool.residual.read(0, (size_t)M * N); std::vector<float> want, got; const auto y = pool.y.read(), keys = pool.k.read(), values = pool.v.read(); const auto table = pool.table.read(); const auto positions = pool.positions.read();
+    const auto s = sums.read(); const auto residual = pool.residual.read(0, (size_t)M * N); std::vector<float> want, got; const auto table = pool.table.read(); const auto positions = pool.positions.read();
     const int D = 80, G = N / D / 6, heads = 4 * G;
     for (int m = 0; m < M; m++) for (int n = 0; n < (kind == Kind::swiglu ? N / 2 : N); n++) {
         const double v = s[(size_t)m * N + n];
@@ -88,12 +109,12 @@ static void product(Kind kind, const char* name, Pool& pool, int M, int N, int K
         }
     }
     const double off = difference(got, want);
-    printf("%-18s %2d x %5d x %4d  difference %.1e%s %s", name, M, N, K, off, same ? "" : " ALONE DIFFERS", verdict(off < 1e-5 && same));
-    if (time) {
-        const size_t size = (size_t)N * K; const int sets = std::max<size_t>(1, std::min<size_t>(24, pool.w.size / size));
-        print_times(size * 2., [&](bool early) { return 1000 / float(sets) * graph_ms([&](cudaStream_t stream) { for (int i = 0; i < sets; i++) enqueue(kind, pool, i * size, 0, M, N, K, stream, early); }); });
+    printf("%-18s %2d x %5d x %4d  difference %.1e%s %s", name, M, N, K, off, same ? "" : " BITS DIFFER", verdict(off < 1e-5 && same));
+    if (time) for (const Way& way : WAYS) {
+        printf("\n  %-18s", way.name); carveout = way.carveout; const size_t size = (size_t)N * K; const int sets = std::max<size_t>(1, std::min<size_t>(24, pool.w.size / size));
+        print_times(size * 2., [&](bool early) { return 1000 / float(sets) * graph_ms([&](cudaStream_t stream) { for (int i = 0; i < sets; i++) enqueue(way.form, kind, pool, i * size, 0, M, N, K, stream, early); }); });
     }
-    printf("\n"); fflush(stdout);
+    printf("\n"); carveout = 100; fflush(stdout);
 }
 
 // ---- Attention
@@ -136,28 +157,31 @@ static void attention(Pool& pool, int room, int position, bool time) {
 
 // ---- A token of danube-1.8b: 24 layers and the head, without the embedding, the last norm and the choice, 10 µs together
 
-static void token(Pool& pool, int room, int position) {
-    constexpr int C = 2560, F = 6912, QKV = 3840, V = 32000, LAYERS = 24; Caches c(LAYERS, room, position);
+static void token(Pool& pool, int room, int position, const Way& way, size_t most_ahead) {
+    carveout = way.carveout; constexpr int C = 2560, F = 6912, QKV = 3840, V = 32000, LAYERS = 24; Caches c(LAYERS, room, position);
     Buffer<H> x(C), h(C), hidden(F), logits(V); fill(x, 1); Buffer<int> at(1); at.write({position});
     const size_t layer = (size_t)C * (QKV + C + 3 * F), room_of_layers = pool.w.size - (size_t)V * C;
+    const H* head = pool.w + room_of_layers; const auto weights_of = [&](int l) { return pool.w + l * layer % (room_of_layers - layer) / 16 * 16; };
+    const auto ahead = [&](const H* weights, int lines, int K) { return Ahead{weights, (uint32_t)std::min(most_ahead, (size_t)lines * K * 2)}; };
     for (bool early : {false, true}) {
         const float ms = graph_ms([&](cudaStream_t s) {
-            const auto linear = [&](H* y, const H* in, const H* w, const H* residual, int N, int K, bool starts_early) {
-                const Rows rows{in, nullptr, EPS, 1, K, K, few_rows::DEEP}; launch(few_rows_linear_bf16, shape_of(N / 2, rows), s, starts_early, rows, Linear{y, w, residual, N, K, 0});
+            const auto linear = [&](H* y, const H* in, const H* w, const H* residual, int N, int K, Ahead next, bool starts_early) {
+                multiply(way.form, Rows{in, nullptr, EPS, 1, K, K, 0}, Linear{y, w, residual, N, K, 0}, N / 2, next, s, starts_early);
             };
-            const Rows normed{x, pool.norm, EPS, 1, C, C, few_rows::DEEP}, normed_h{h, pool.norm, EPS, 1, C, C, few_rows::DEEP};
+            const Rows normed{x, pool.norm, EPS, 1, C, C, 0}, normed_h{h, pool.norm, EPS, 1, C, C, 0};
             for (int l = 0; l < LAYERS; l++) {
-                const H *qkv = pool.w + l * layer % (room_of_layers - layer) / 16 * 16, *out = qkv + (size_t)QKV * C, *gate = out + (size_t)C * C, *down = gate + 2 * (size_t)F * C;
-                launch(few_rows_query_key_value_bf16, shape_of(QKV / 2, normed), s, early && l > 0, normed, QueryKeyValue{pool.y, pool.k, pool.v, qkv, qkv + (size_t)C * C, qkv + (size_t)(C + 640) * C, pool.table, at, pool.fault, 32, 8, 80, 4096 * 128 / 80, C});
+                const H *qkv = weights_of(l), *out = qkv + (size_t)QKV * C, *gate = out + (size_t)C * C, *down = gate + 2 * (size_t)F * C;
+                const QueryKeyValue heads{pool.y, pool.k, pool.v, qkv, qkv + (size_t)C * C, qkv + (size_t)(C + 640) * C, pool.table, at, pool.fault, 32, 8, 80, 4096 * 128 / 80, C};
+                multiply(way.form, normed, heads, QKV / 2, ahead(out, C, C), s, early && l > 0);
                 c.attend(l, pool.y, pool.k, pool.v, s, early);
-                linear(h, c.out, out, x, C, C, early);
-                launch(few_rows_swiglu_bf16, shape_of(F, normed_h), s, early, normed_h, Swiglu{hidden, gate, gate + (size_t)F * C, F, C});
-                linear(x, hidden, down, h, C, F, early);
+                linear(h, c.out, out, x, C, C, ahead(gate, F, C), early);
+                multiply(way.form, normed_h, Swiglu{hidden, gate, gate + (size_t)F * C, F, C}, F, ahead(down, C, F), s, early);
+                linear(x, hidden, down, h, C, F, l + 1 < LAYERS ? ahead(weights_of(l + 1), QKV, C) : ahead(head, V, C), early);
             }
-            linear(logits, x, pool.w + room_of_layers, nullptr, V, C, false);       // a norm is in front of it
+            linear(logits, x, head, nullptr, V, C, Ahead{}, false);       // a norm is in front of it
         }, 7);
         const double bytes = 2. * layer * LAYERS + 2. * V * C + (position + 1) * 320. * Caches::G * LAYERS;
-        printf("token, position %4d, %-10s  %.3f ms  %5.0f tokens/s  %5.0f GB/s %5.1f %%\n", position, early ? "early" : "one by one", ms, 1000 / ms, bytes / ms / 1e6, bytes / ms / 1e4 / COPY); fflush(stdout);
+        printf("token, position %4d, %-18s %zu MiB ahead, %-10s  %.3f ms  %5.0f tokens/s  %5.0f GB/s %5.1f %%\n", position, way.name, most_ahead >> 20, early ? "early" : "one by one", ms, 1000 / ms, bytes / ms / 1e6, bytes / ms / 1e4 / COPY); fflush(stdout);
     }
 }
 
@@ -172,6 +196,8 @@ int main(int count, char** words) {
         product(Kind::linear, "head", pool, M, 32000, 2560, true);
     }
     for (auto [room, position] : {std::array<int, 2>{256, 255}, {1024, 511}, {4096, 4095}}) attention(pool, room, position, true);
-    for (auto [room, position] : {std::array<int, 2>{256, 100}, {1024, 511}, {4096, 4095}}) token(pool, room, position);
+    for (auto [room, position] : {std::array<int, 2>{256, 100}, {1024, 511}, {4096, 4095}}) {
+        for (const Way& way : WAYS) for (size_t most_ahead : {0, 4 << 20}) if (way.form != Form::ring || !most_ahead) token(pool, room, position, way, most_ahead);
+    }
     return failures;
 }
