@@ -48,12 +48,14 @@ template <class E> struct QueryKeyValue {
     E *q, *k, *v; const E *query, *key, *value; const float* table; const int* positions; int* fault; int H, G, D, P, K;
 
     DEVICE int pairs() const { return (H + 2 * G) * (D / 2); }
-    DEVICE int head(int pair) const { return pair / (D / 2); }
-    DEVICE int channel(int pair) const { return pair % (D / 2); }
+    DEVICE int head(int pair) const { return (uint32_t)pair / (uint32_t)(D / 2); }
+    DEVICE int channel(int pair) const { return pair - head(pair) * (D / 2); }
+    /// A head among those of its kind.
+    DEVICE int place(int h) const { return h < H ? h : h < H + G ? h - H : h - H - G; }
     DEVICE const E* line(int pair, int second) const {
         const int h = head(pair);
         const E* from = h < H ? query : h < H + G ? key : value;
-        return from + ((int64_t)(h < H ? h : (h - H) % G) * D + channel(pair) + second * (D / 2)) * K;
+        return from + ((int64_t)place(h) * D + channel(pair) + second * (D / 2)) * K;
     }
     /// Cosine and sine.
     DEVICE float2 beside(int m, int pair) const {
@@ -65,7 +67,7 @@ template <class E> struct QueryKeyValue {
     }
     DEVICE void finish(int m, int pair, float first, float second, float2 angle) const {
         const int h = head(pair); const bool turns = h < H + G;
-        E* to = h < H ? q + ((int64_t)m * H + h) * D : (turns ? k : v) + ((int64_t)m * G + (h - H) % G) * D;
+        E* to = h < H ? q + ((int64_t)m * H + h) * D : (turns ? k : v) + ((int64_t)m * G + place(h)) * D;
         to[channel(pair)] = E(turns ? first * angle.x - second * angle.y : first);
         to[channel(pair) + D / 2] = E(turns ? second * angle.x + first * angle.y : second);
     }
