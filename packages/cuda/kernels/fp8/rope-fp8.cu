@@ -41,9 +41,32 @@ struct Tile {
 template <int N> struct alignas(2 * N) Halves { uint32_t pair[N / 2]; };
 template <int N> struct alignas(N) Bytes { uint32_t word[N / 4]; };
 template <int N> DEVICE Halves<N> load(const Bf16* p, bool inside) { return inside ? *reinterpret_cast<const Halves<N>*>(p) : Halves<N>{}; }
+/// Of N channels of a position; zeros where it is none of the table's.
+template <int N> struct Angles {
+    float4 cosine[N / 4] = {}, sine[N / 4] = {};
+    DEVICE void read(const float* table, int position, int channel, int* fault, int D, int P) {
+        const float* angles = table + (size_t)position * D + channel; const int half = D / 2;
+        if (position >= 0 && position < P) {
+            #pragma unroll
+            for (int k = 0; k < N / 4; k++, angles += 4) { cosine[k] = *reinterpret_cast<const float4*>(angles); sine[k] = *reinterpret_cast<const float4*>(angles + half); }
+        } else if (channel == 0) report_index(fault, position, P);
+    }
+};
 DEVICE void turn_back(float& first, float& second, float cosine, float sine) {
     const float u = first, v = second;
     first = u * cosine + v * sine; second = v * cosine - u * sine;
+}
+/// N channels and the N that turn with them, as fp8 at `low` and `high`.
+template <int N> DEVICE void turn_back(const Halves<N>& first, const Halves<N>& second, const Angles<N>& by, float factor, float& top, Bytes<N>& low, Bytes<N>& high) {
+    #pragma unroll
+    for (int k = 0; k < N / 4; k++) {
+        float v[8]; unpack(make_uint4(first.pair[2 * k], first.pair[2 * k + 1], second.pair[2 * k], second.pair[2 * k + 1]), v);
+        turn_back(v[0], v[4], by.cosine[k].x, by.sine[k].x); turn_back(v[1], v[5], by.cosine[k].y, by.sine[k].y);
+        turn_back(v[2], v[6], by.cosine[k].z, by.sine[k].z); turn_back(v[3], v[7], by.cosine[k].w, by.sine[k].w);
+        top = largest(top, v);
+        const uint2 out = cast<Fp8::e5m2>(v, factor);
+        low.word[k] = out.x; high.word[k] = out.y;
+    }
 }
 
 /// ROWS of HEADS a block. A thread takes N channels and the N that turn with them, of AT_ONCE heads at a time.
@@ -57,7 +80,7 @@ template <int ROWS, int HEADS, int THREADS, int N, int AT_ONCE> DEVICE void back
     for (int unit = threadIdx.x; unit < ROWS * chunks; unit += THREADS) {
         const int in = unit / chunks, row = row0 + in, channel = unit % chunks * N; const bool inside = row < rows;
         const Bf16* from = g + ((size_t)row * H + head0) * D + channel;
-        float4 cosine[N / 4] = {}, sine[N / 4] = {};
+        Angles<N> angles;
         #pragma unroll
         for (int first = 0; first < HEADS; first += AT_ONCE) {
             Halves<N> low[AT_ONCE], high[AT_ONCE];
@@ -66,25 +89,10 @@ template <int ROWS, int HEADS, int THREADS, int N, int AT_ONCE> DEVICE void back
                 const Bf16* head = from + (first + h) * D; const bool is_there = inside && first + h < heads;
                 low[h] = load<N>(head, is_there); high[h] = load<N>(head + half, is_there);
             }
-            if (first == 0 && inside) {
-                const int position = positions[row]; const float* angles = table + (size_t)position * D + channel;
-                if (position >= 0 && position < P) {
-                    #pragma unroll
-                    for (int k = 0; k < N / 4; k++, angles += 4) { cosine[k] = *reinterpret_cast<const float4*>(angles); sine[k] = *reinterpret_cast<const float4*>(angles + half); }
-                } else if (channel == 0) report_index(fault, position, P);
-            }
+            if (first == 0 && inside) angles.read(table, positions[row], channel, fault, D, P);
             #pragma unroll
             for (int h = 0; h < AT_ONCE; h++) if (first + h < heads) {
-                Bytes<N> out_low, out_high;
-                #pragma unroll
-                for (int k = 0; k < N / 4; k++) {
-                    float v[8]; unpack(make_uint4(low[h].pair[2 * k], low[h].pair[2 * k + 1], high[h].pair[2 * k], high[h].pair[2 * k + 1]), v);
-                    turn_back(v[0], v[4], cosine[k].x, sine[k].x); turn_back(v[1], v[5], cosine[k].y, sine[k].y);
-                    turn_back(v[2], v[6], cosine[k].z, sine[k].z); turn_back(v[3], v[7], cosine[k].w, sine[k].w);
-                    top = largest(top, v);
-                    const uint2 out = cast<Fp8::e5m2>(v, factor);
-                    out_low.word[k] = out.x; out_high.word[k] = out.y;
-                }
+                Bytes<N> out_low, out_high; turn_back(low[h], high[h], angles, factor, top, out_low, out_high);
                 tile.at<Bytes<N>>(in, (first + h) * D + channel) = out_low; tile.at<Bytes<N>>(in, (first + h) * D + channel + half) = out_high;
             }
         }
