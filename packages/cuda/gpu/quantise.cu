@@ -91,6 +91,8 @@ int main(int count, char** names) {
     check<Fp8::e4m3>(1, 8, 1, {true, true}, false); check<Fp8::e4m3>(300, 264, 300, {true, true, 400}, false);
     check<Fp8::e5m2>(257, 400, 3e4f, {true, true}, false); check<Fp8::e5m2>(130, 128, 1, {false, true}, false);
     check<Fp8::e4m3>(300, 264, 40, {true, true}, false, true); check<Fp8::e4m3>(135, 136, 40, {false, true}, false, true);
+    // More tiles than blocks that walk.
+    check<Fp8::e4m3>(1990, 2600, 30, {true, true}, false); check<Fp8::e4m3>(1990, 2600, 40, {false, true}, false, true);
     if (count > 1 && !strcmp(names[1], "--small")) return failures;
     check<Fp8::e4m3>(16384, 2560, 30, {true, false}, true); check<Fp8::e4m3>(16384, 2560, 30, {false, true}, true); check<Fp8::e5m2>(16384, 2560, 1000, {true, true}, true);
     check<Fp8::e5m2>(16384, 2560, 1000, {true, true, 3840}, true); check<Fp8::e4m3>(13824, 2560, 30, {true, true}, true); check<Fp8::e4m3>(16384, 13824, 30, {true, true}, true);
