@@ -26,8 +26,14 @@ describe("Open Assistant trees", () => {
       { minLength: 1, maxLength: 12 },
     )
     .map((messages) => {
+      // Of answers of one rank the first in the file counts, so that their order would decide; in the data ranks differ.
+      const rankOf = (index: number): number | null => {
+        const { rank } = messages[index]!;
+        return rank === null ? null : rank * messages.length + index;
+      };
       const at = (index: number): Node => ({
         ...messages[index]!,
+        rank: rankOf(index),
         replies: messages.flatMap(({ parent }, i) => (i > 0 && parent % i === index ? [at(i)] : [])),
       });
       return at(0);
