@@ -1,26 +1,7 @@
-// SwiGLU between products in fp8 on a GPU: against plain loops, repeated, and timed, each variant of the way back beside the kernel.
+// SwiGLU between products in fp8 on a GPU: against plain loops, repeated, and timed.
 // With --small only the small cases (for compute-sanitizer).
 #include "../kernels/fp8/swiglu-fp8.cu"
 #include "fp8.cuh"
-
-// Why a variant may be faster. Without transposed copies the kernel reaches 91 % of a copy, with them 83 %: while a block writes lines
-// from shared memory it reads nothing, and there is but one other on its multiprocessor. All have 74 KB or more on their way to one.
-template <int THREADS, int WIDTH, int AT_ONCE, int BLOCKS> __global__ void __launch_bounds__(THREADS, BLOCKS) variant(const Bf16* d_h, const Bf16* gate_up, uint8_t* q, uint8_t* t, unsigned* amax, const float* scale,
-                                                                                                                     uint8_t* h_t, const float* h_scale, int tokens, int F, int stride) {
-    swiglu_fp8::backward<THREADS, WIDTH, AT_ONCE>(d_h, gate_up, q, t, amax, scale, h_t, h_scale, tokens, F, stride);
-}
-struct Backward { const char* name; decltype(&swiglu_fp8_backward) run; int threads, width; };
-template <int THREADS, int WIDTH, int AT_ONCE, int BLOCKS> Backward kernel(const char* name) { return {name, variant<THREADS, WIDTH, AT_ONCE, BLOCKS>, THREADS, WIDTH}; }
-const Backward BACKWARD[] = {
-    {"swiglu_fp8_backward", swiglu_fp8_backward, swiglu_fp8::BACKWARD_THREADS, 128},
-    // Two rows of a thread at a time need 64 registers where four need 128: a tile in one round, and 32 warps to choose from instead of 16.
-    kernel<512, 128, 2, 2>("backward, 512 threads"),
-    // Three blocks, of 80 registers: two read while one writes.
-    kernel<256, 128, 2, 3>("backward, 2 rows, 3 blocks"),
-    // Half as wide, four blocks: the same bytes on their way, and three read while one writes. Transposed lines are whole as before,
-    // pieces of the row-major copy 64 bytes.
-    kernel<128, 64, 4, 4>("backward, 128 x 64, 128 threads"), kernel<256, 64, 2, 4>("backward, 128 x 64, 256 threads"),
-};
 
 /// In double: h [tokens, F] and d [tokens, 2F], whose gate columns lie before up columns.
 __global__ void reference(const Bf16* d_h, const Bf16* gate_up, float* h, float* d, int tokens, int F) {
@@ -39,13 +20,11 @@ void check(int tokens, int F, float scale, Copies copies, bool time) {
     Results<Fp8::e4m3> forward(tokens, F, scale, false, true, false), again(tokens, F, scale, false, false, copies.h_t, false); Results<Fp8::e5m2> gradients(tokens, 2 * F, scale, false, copies.q, copies.t);
     const auto run = [&](int = 0) { swiglu_fp8_forward<<<tokens, swiglu_fp8::FORWARD_THREADS>>>(gate_up, forward.q(), forward.amax(), forward.scale, tokens, F); };
     const bool ok = forward.check(h, 2e-5f, run); line("swiglu_fp8_forward", shape_of(tokens, F) + forward.wanted(), ok, forward.text, time ? n * 5 : 0, run);
-    for (const Backward& b : BACKWARD) {
-        const int shared = 3 * b.width * Columns::ROWS + 64; allow_shared(b.run, shared);
-        const auto back = [&](int = 0) {
-            b.run<<<tiles(tokens) * ((F + b.width - 1) / b.width), b.threads, shared>>>(d_h, gate_up, gradients.q(), gradients.t(), gradients.amax(), gradients.scale, again.t(), again.scale, tokens, F, gradients.stride); };
-        const bool ok_d = gradients.check(d, 2e-4f, back), ok_h = !copies.h_t || again.check(h, 2e-5f, back);
-        line(b.name, shape_of(tokens, F) + gradients.wanted() + (copies.h_t ? ", h t" : ""), ok_d && ok_h, gradients.text + again.text, time ? n * (6 + 2 * (copies.q + copies.t) + copies.h_t) : 0, back);
-    }
+    allow_shared(swiglu_fp8_backward, swiglu_fp8::BACKWARD_SHARED);
+    const auto back = [&](int = 0) {
+        swiglu_fp8_backward<<<tiles(tokens) * tiles(F), swiglu_fp8::BACKWARD_THREADS, swiglu_fp8::BACKWARD_SHARED>>>(d_h, gate_up, gradients.q(), gradients.t(), gradients.amax(), gradients.scale, again.t(), again.scale, tokens, F, gradients.stride); };
+    const bool ok_d = gradients.check(d, 2e-4f, back), ok_h = !copies.h_t || again.check(h, 2e-5f, back);
+    line("swiglu_fp8_backward", shape_of(tokens, F) + gradients.wanted() + (copies.h_t ? ", h t" : ""), ok_d && ok_h, gradients.text + again.text, time ? n * (6 + 2 * (copies.q + copies.t) + copies.h_t) : 0, back);
 }
 
 int main(int count, char** names) {

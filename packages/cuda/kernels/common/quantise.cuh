@@ -79,12 +79,12 @@ DEVICE void store_transposed(uint32_t (&row)[16], uint8_t* t, size_t stride) {
     for (int j = 0; j < 4; j++) *reinterpret_cast<uint4*>(t + j * stride) = make_uint4(row[j], row[4 + j], row[8 + j], row[12 + j]);
 }
 
-/// A tile of 128 rows, held column by column in shared memory: `columns` lines of 128 bytes. A thread puts units of
-/// 4 rows (a group of 32) × 8 columns (a chunk); units of one warp are 16 chunks × 2 groups, so that its accesses to
-/// global memory are whole lines, and the swizzle spreads its words over all 32 banks.
-struct Columns {
+/// A tile of 128 rows × WIDTH columns, held column by column in shared memory: WIDTH lines of 128 bytes. A thread puts units of
+/// 4 rows (a group of 32) × 8 columns (a chunk); units of one warp are all chunks × 2 groups, or 4 of a tile half as wide, so that
+/// its accesses to global memory are whole lines or halves, and the swizzle spreads its words over all 32 banks.
+template <int WIDTH> struct Columns {
     uint8_t* lines;
-    static constexpr int ROWS = 128, BYTES = 128 * ROWS;
+    static constexpr int ROWS = 128, BYTES = WIDTH * ROWS;
     /// Where 4 rows of a column lie: 16-byte pieces by the chunk's low bits, pairs of words by its fourth.
     static DEVICE int place(int group, int chunk) { return (((group / 4) ^ (chunk & 7)) * 4 + ((group & 3) ^ (chunk >> 2 & 2))) * 4; }
     DEVICE void put(int group, int chunk, const uint2 (&rows)[4]) const {
@@ -103,7 +103,7 @@ struct Columns {
     /// Writes the tile to the transposed copy, whose line `column0` is its first; 8 threads a line.
     template <int THREADS> DEVICE void write(uint8_t* t, size_t stride, int row0, int column0, int rows, int columns) const {
         #pragma unroll
-        for (int i = 0; i < 128 * 8 / THREADS; i++) {
+        for (int i = 0; i < WIDTH * 8 / THREADS; i++) {
             const int at = i * THREADS + threadIdx.x, column = at / 8, piece = at % 8;
             if (column0 + column < columns && row0 + piece * 16 < rows)
                 *reinterpret_cast<uint4*>(t + (column0 + column) * stride + row0 + piece * 16) = get(column, piece);
@@ -111,14 +111,14 @@ struct Columns {
     }
 };
 
-/// First row and column of a block's tile: bands of four rows of tiles, down first, so that neighbours in time are neighbours in the
-/// row-major and in the transposed matrix.
-struct TilePlace {
+/// First row and column of a block's tile of 128 rows × WIDTH columns: bands of four rows of tiles, down first, so that neighbours in
+/// time are neighbours in the row-major and in the transposed matrix.
+template <int WIDTH = 128> struct TilePlace {
     int row, column;
     static constexpr int BAND = 4;
     DEVICE TilePlace(int rows, int columns, int index = blockIdx.x) {
-        const int down = (rows + 127) / 128, across = (columns + 127) / 128;
+        const int down = (rows + 127) / 128, across = (columns + WIDTH - 1) / WIDTH;
         const int band = index / (BAND * across), in = index % (BAND * across), height = min(BAND, down - band * BAND);
-        row = (band * BAND + in % height) * 128; column = in / height * 128;
+        row = (band * BAND + in % height) * 128; column = in / height * WIDTH;
     }
 };

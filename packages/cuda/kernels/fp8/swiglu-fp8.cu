@@ -7,8 +7,8 @@
 namespace swiglu_fp8 {
 DEVICE float sigmoid(float x) { return __fdividef(1.f, 1.f + __expf(-x)); }
 
-constexpr int FORWARD_THREADS = 128, BACKWARD_THREADS = 256;
-[[maybe_unused]] constexpr int BACKWARD_SHARED = 3 * Columns::BYTES + 64;
+constexpr int FORWARD_THREADS = 128, BACKWARD_THREADS = 512;
+[[maybe_unused]] constexpr int BACKWARD_SHARED = 3 * Columns<128>::BYTES + 64;
 
 /// A row a block, of which a thread has 8 columns of two places on their way.
 DEVICE void forward(const Bf16* __restrict__ gate_up, uint8_t* __restrict__ q, unsigned* amax, const float* scale, int F) {
@@ -34,55 +34,49 @@ DEVICE void forward(const Bf16* __restrict__ gate_up, uint8_t* __restrict__ q, u
     raise<FORWARD_THREADS>(amax, found, top, warps);
 }
 
-/// A tile of 128 rows × WIDTH columns of dg, of du and of h a block, 4 rows × 8 columns of each a thread, AT_ONCE rows of them on
-/// their way.
-template <int THREADS, int WIDTH, int AT_ONCE> DEVICE void backward(const Bf16* __restrict__ d_h, const Bf16* __restrict__ gate_up, uint8_t* __restrict__ q, uint8_t* __restrict__ t, unsigned* amax, const float* scale,
-                                                                    uint8_t* __restrict__ h_t, const float* h_scale, int tokens, int F, int stride) {
-    constexpr int PER_LINE = 128 / WIDTH, CHUNKS = WIDTH / 8, BYTES = WIDTH * Columns::ROWS;
-    const TilePlace tile(tokens, PER_LINE * F);
-    const int row0 = tile.row, column0 = tile.column / PER_LINE, end = PER_LINE == 1 ? F : min(F, column0 + WIDTH);
-    const Columns gate_lines{shared_memory()}, up_lines{shared_memory() + BYTES}, h_lines{shared_memory() + 2 * BYTES};
+/// A tile of 128 × 128 of dg, of du and of h a block, 4 rows × 8 columns of each a thread, two rows of them on their way: four need twice
+/// the registers.
+DEVICE void backward(const Bf16* __restrict__ d_h, const Bf16* __restrict__ gate_up, uint8_t* __restrict__ q, uint8_t* __restrict__ t, unsigned* amax, const float* scale,
+                     uint8_t* __restrict__ h_t, const float* h_scale, int tokens, int F, int stride) {
+    const TilePlace tile(tokens, F);
+    const Columns<128> gate_lines{shared_memory()}, up_lines{shared_memory() + gate_lines.BYTES}, h_lines{shared_memory() + 2 * gate_lines.BYTES};
+    const int group = threadIdx.x / 16, chunk = threadIdx.x % 16, row = tile.row + group * 4, column = tile.column + chunk * 8;
+    const auto inside = [&](int i) { return column < F && row + i < tokens; };
     const unsigned found = peek(amax); const float factor = scale ? *scale : 1.f, h_factor = h_scale ? *h_scale : 1.f;
-    float top = 0;
-    #pragma unroll 1
-    for (int unit = threadIdx.x; unit < 32 * CHUNKS; unit += THREADS) {
-        const int group = unit / CHUNKS, chunk = unit % CHUNKS, row = row0 + group * 4, column = column0 + chunk * 8;
-        const auto inside = [&](int i) { return column < F && row + i < tokens; };
-        uint2 out_gate[4], out_up[4], out_h[4];
+    uint2 out_gate[4], out_up[4], out_h[4]; float top = 0;
+    #pragma unroll
+    for (int first = 0; first < 4; first += 2) {
+        uint4 gate[2], up[2], upstream[2];
         #pragma unroll
-        for (int first = 0; first < 4; first += AT_ONCE) {
-            uint4 gate[AT_ONCE], up[AT_ONCE], upstream[AT_ONCE];
+        for (int k = 0; k < 2; k++) {
+            const int i = first + k; const Bf16* at = gate_up + (size_t)(row + i) * 2 * F + column;
+            gate[k] = load16(at, inside(i)); up[k] = load16(at + F, inside(i)); upstream[k] = load16(d_h + (size_t)(row + i) * F + column, inside(i));
+        }
+        #pragma unroll
+        for (int k = 0; k < 2; k++) {
+            const int i = first + k; float g[8], u[8], h[8], d[8]; unpack(gate[k], g); unpack(up[k], u); unpack(upstream[k], d);
             #pragma unroll
-            for (int k = 0; k < AT_ONCE; k++) {
-                const int i = first + k; const Bf16* at = gate_up + (size_t)(row + i) * 2 * F + column;
-                gate[k] = load16(at, inside(i)); up[k] = load16(at + F, inside(i)); upstream[k] = load16(d_h + (size_t)(row + i) * F + column, inside(i));
+            for (int j = 0; j < 8; j++) {
+                const float x = g[j], on = sigmoid(x), silu = x * on;
+                h[j] = u[j] * silu;
+                g[j] = d[j] * u[j] * (on * (1.f + x * (1.f - on)));
+                u[j] = d[j] * silu;
             }
-            #pragma unroll
-            for (int k = 0; k < AT_ONCE; k++) {
-                const int i = first + k; float g[8], u[8], h[8], d[8]; unpack(gate[k], g); unpack(up[k], u); unpack(upstream[k], d);
-                #pragma unroll
-                for (int j = 0; j < 8; j++) {
-                    const float x = g[j], on = sigmoid(x), silu = x * on;
-                    h[j] = u[j] * silu;
-                    g[j] = d[j] * u[j] * (on * (1.f + x * (1.f - on)));
-                    u[j] = d[j] * silu;
-                }
-                top = largest(largest(top, g), u); out_gate[i] = cast<Fp8::e5m2>(g, factor); out_up[i] = cast<Fp8::e5m2>(u, factor); out_h[i] = cast<Fp8::e4m3>(h, h_factor);
-                if (q && inside(i)) {
-                    uint8_t* to = q + (size_t)(row + i) * 2 * F + column;
-                    *reinterpret_cast<uint2*>(to) = out_gate[i]; *reinterpret_cast<uint2*>(to + F) = out_up[i];
-                }
+            top = largest(largest(top, g), u); out_gate[i] = cast<Fp8::e5m2>(g, factor); out_up[i] = cast<Fp8::e5m2>(u, factor); out_h[i] = cast<Fp8::e4m3>(h, h_factor);
+            if (q && inside(i)) {
+                uint8_t* to = q + (size_t)(row + i) * 2 * F + column;
+                *reinterpret_cast<uint2*>(to) = out_gate[i]; *reinterpret_cast<uint2*>(to + F) = out_up[i];
             }
         }
-        if (t) { gate_lines.put(group, chunk, out_gate); up_lines.put(group, chunk, out_up); }
-        if (h_t) h_lines.put(group, chunk, out_h);
     }
-    raise<THREADS>(amax, found, top, reinterpret_cast<float*>(shared_memory() + 3 * BYTES));
+    if (t) { gate_lines.put(group, chunk, out_gate); up_lines.put(group, chunk, out_up); }
+    if (h_t) h_lines.put(group, chunk, out_h);
+    raise<BACKWARD_THREADS>(amax, found, top, reinterpret_cast<float*>(shared_memory() + 3 * gate_lines.BYTES));
     if (t) {
-        gate_lines.write<THREADS>(t, stride, row0, column0, tokens, end);
-        up_lines.write<THREADS>(t + (size_t)F * stride, stride, row0, column0, tokens, end);
+        gate_lines.write<BACKWARD_THREADS>(t, stride, tile.row, tile.column, tokens, F);
+        up_lines.write<BACKWARD_THREADS>(t + (size_t)F * stride, stride, tile.row, tile.column, tokens, F);
     }
-    if (h_t) h_lines.write<THREADS>(h_t, stride, row0, column0, tokens, end);
+    if (h_t) h_lines.write<BACKWARD_THREADS>(h_t, stride, tile.row, tile.column, tokens, F);
 }
 }  // namespace swiglu_fp8
 
@@ -92,12 +86,12 @@ template <int THREADS, int WIDTH, int AT_ONCE> DEVICE void backward(const Bf16* 
 extern "C" __global__ void __launch_bounds__(swiglu_fp8::FORWARD_THREADS) swiglu_fp8_forward(const Bf16* gate_up, uint8_t* q, unsigned* amax, const float* scale, int tokens, int F) {
     if ((int)blockIdx.x < tokens) swiglu_fp8::forward(gate_up, q, amax, scale, F);
 }
-/// Blocks of 256 threads, ⌈tokens / 128⌉ · ⌈F / 128⌉ of them, swiglu_fp8::BACKWARD_SHARED = 49,216 bytes of shared memory. F a
+/// Blocks of 512 threads, ⌈tokens / 128⌉ · ⌈F / 128⌉ of them, swiglu_fp8::BACKWARD_SHARED = 49,216 bytes of shared memory. F a
 /// multiple of 8.
 /// @param d_h [tokens, F]  @param gate_up [tokens, 2F]  @param q e5m2 [tokens, 2F] or null  @param t e5m2 [2F, stride] or null
 /// @param amax raised to the largest magnitude of the gradients, or null  @param scale [1] of the gradients, or null for 1
 /// @param h_t e4m3 [F, stride] or null, the transposed copy of h  @param h_scale [1], or null for 1
 extern "C" __global__ void __launch_bounds__(swiglu_fp8::BACKWARD_THREADS, 2) swiglu_fp8_backward(const Bf16* d_h, const Bf16* gate_up, uint8_t* q, uint8_t* t, unsigned* amax, const float* scale,
                                                                                                uint8_t* h_t, const float* h_scale, int tokens, int F, int stride) {
-    swiglu_fp8::backward<swiglu_fp8::BACKWARD_THREADS, 128, 4>(d_h, gate_up, q, t, amax, scale, h_t, h_scale, tokens, F, stride);
+    swiglu_fp8::backward(d_h, gate_up, q, t, amax, scale, h_t, h_scale, tokens, F, stride);
 }

@@ -9,7 +9,7 @@ struct Case { int rows, columns; float scale; bool q, t, amax = true; int pitch 
 /// `launch(x, results)` runs the kernel; twice, which must give the same bits.
 template <Fp8 F, class L> void cast_case(const std::string& name, const Case& c, const std::vector<Bf16>& x, const std::vector<double>& want, L launch) {
     Results<F> first(c.rows, c.columns, c.scale, c.q, c.t, c.amax, c.pitch), again = first; std::string text;
-    for (auto* r : {&first, &again}) twin::launch({tiles(c.rows) * tiles(c.columns), 1, 1}, QUANTISE_THREADS, 1, QUANTISE_SHARED, [&] { launch(x.data(), *r); });
+    for (auto* r : {&first, &again}) twin::launch({tiles(c.rows) * ((c.columns + QUANTISE_WIDTH - 1) / QUANTISE_WIDTH), 1, 1}, QUANTISE_THREADS, 1, QUANTISE_SHARED, [&] { launch(x.data(), *r); });
     const long wrong = first.wrong(want, 2e-7, text) + !(first == again);
     say(name + " " + std::to_string(c.rows) + " x " + std::to_string(c.columns) + ", scale " + std::to_string(c.scale) + first.wanted() + (c.special ? ", special" : ""), wrong, text);
 }

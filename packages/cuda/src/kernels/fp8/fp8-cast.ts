@@ -16,8 +16,8 @@ const calibrateFactor = defineKernel("fp8-scaling", "fp8_calibrate", "pf");
 const mostScalings = 256;
 const update = defineKernel("fp8-scaling", "fp8_update", `([${mostScalings} p]i)ff`);
 
-const TILE = 128;
-const sharedBytes = 16_448;
+const [TILE_ROWS, TILE_COLUMNS] = [128, 64];
+const sharedBytes = 8224;
 
 /** By which row of a scaling a tensor is cast. */
 export interface Fp8Factor {
@@ -136,7 +136,7 @@ export function quantiseNormed(
 }
 
 function tiles(rows: number, columns: number): { readonly grid: readonly [number]; readonly block: number; readonly shared: number } {
-  return { grid: [Math.ceil(rows / TILE) * Math.ceil(columns / TILE)], block: 512, shared: sharedBytes };
+  return { grid: [Math.ceil(rows / TILE_ROWS) * Math.ceil(columns / TILE_COLUMNS)], block: 256, shared: sharedBytes };
 }
 
 export const fp8Update: KernelOf<typeof fp8UpdateOp> = (scalings, { margin }) => {

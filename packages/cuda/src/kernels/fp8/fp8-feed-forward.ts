@@ -67,7 +67,7 @@ export const fp8FeedForwardGrad: KernelOf<typeof fp8FeedForwardGradOp> = (
   ] as const;
   cuda.withPieces(sizes, (dH, d8, d8Transposed, h8, dNormed, input8) => {
     const backward = ({ rowwise, transposed: t, h, hScale }: GatedCopies, { scale, amax }: Pick<Fp8Scale, "scale" | "amax">): void => {
-      const shape = { grid: [Math.ceil(M / TILE) * Math.ceil(F / TILE)], block: 256, shared: BACKWARD_SHARED } as const;
+      const shape = { grid: [Math.ceil(M / TILE) * Math.ceil(F / TILE)], block: 512, shared: BACKWARD_SHARED } as const;
       cuda.launch(gatedBackward, shape, dH, gateUp.handle, rowwise, t, amax, scale, h, hScale, M, F, stride);
     };
     const factor = (of: typeof scaling, row: "input" | "gradient") => ({ scaling: of, row, calibrate }) as const;
