@@ -89,17 +89,6 @@ DEVICE void grid_release() { if constexpr (STARTS_EARLY) asm volatile("griddepco
 DEVICE uint4 load_once(const void* from) {
     uint4 v; asm("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(from)); return v;
 }
-/// What is read for the last time, or written and not soon read: of 8 and of 16 bytes, its line leaves L2 before others.
-template <class T> DEVICE T load_streamed(const T* from) {
-    if constexpr (sizeof(T) == 16) { const uint4 v = __ldcs(reinterpret_cast<const uint4*>(from)); return *reinterpret_cast<const T*>(&v); }
-    else if constexpr (sizeof(T) == 8) { const uint2 v = __ldcs(reinterpret_cast<const uint2*>(from)); return *reinterpret_cast<const T*>(&v); }
-    else return *from;
-}
-template <class T> DEVICE void store_streamed(T* to, const T& v) {
-    if constexpr (sizeof(T) == 16) __stcs(reinterpret_cast<uint4*>(to), *reinterpret_cast<const uint4*>(&v));
-    else if constexpr (sizeof(T) == 8) __stcs(reinterpret_cast<uint2*>(to), *reinterpret_cast<const uint2*>(&v));
-    else *to = v;
-}
 /// Two f32 as a pair of bf16, the first in the low half.
 DEVICE uint32_t pack_bf16(float low, float high) {
     __nv_bfloat162 pair = __floats2bfloat162_rn(low, high); return *reinterpret_cast<uint32_t*>(&pair);

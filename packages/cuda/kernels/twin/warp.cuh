@@ -121,8 +121,6 @@ template <int N> DEVICE void cp_async_wait() {
 DEVICE void grid_wait() {}
 DEVICE void grid_release() {}
 DEVICE uint4 load_once(const void* from) { uint4 v; memcpy(&v, from, 16); return v; }
-template <class T> T load_streamed(const T* from) { return *from; }
-template <class T> void store_streamed(T* to, const T& v) { *to = v; }
 DEVICE uint32_t pack_bf16(float low, float high) { __nv_bfloat162 p = __floats2bfloat162_rn(low, high); uint32_t u; memcpy(&u, &p, 4); return u; }
 DEVICE uint32_t pack_f16(float low, float high) { __half2 p = __floats2half2_rn(low, high); uint32_t u; memcpy(&u, &p, 4); return u; }
 DEVICE float max_or_nan(float x, float y) { return x != x || y != y ? NAN : max(x, y); }

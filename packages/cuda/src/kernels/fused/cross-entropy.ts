@@ -1,19 +1,27 @@
 import { bytesPerElement, type Handle, type KernelOf, type linearCrossEntropyOp, type Tensor, type tokenLossesGradOp, type tokenLossesOp } from "@danu/tensor";
 
-import { cudaOf } from "../../device.ts";
+import { cudaOf, type CudaDevice } from "../../device.ts";
 import { defineKernel } from "../../kernel.ts";
 import { fusedType } from "../flat.ts";
 import { multiply } from "../products/matmul.ts";
 import type { Product } from "../products/product.ts";
 
 const rowsOf = {
-  f32: defineKernel("cross-entropy", "cross_entropy_f32", "ppppfpiii"),
-  bf16: defineKernel("cross-entropy", "cross_entropy_bf16", "ppppfpiii"),
+  f32: defineKernel("cross-entropy", "cross_entropy_f32", "ppppfpiiii"),
+  bf16: defineKernel("cross-entropy", "cross_entropy_bf16", "ppppfpiiii"),
 };
 const sumOf = defineKernel("cross-entropy", "cross_entropy_sum", "ppif");
 
-/** What one kernel works on at a time is to have room in L2, where it is read again. */
+/** What one kernel works on at a time is to have room in shared memory and in L2, where it is read again. */
 const BLOCKS_PER_MULTIPROCESSOR = 2;
+/** Logits of a row that the kernel reads at a time, and keeps or not. */
+const STEP = 8192;
+
+/** Logits of a row of V that stay in shared memory until their gradients are made. */
+function keptOf({ chip }: CudaDevice, V: number): number {
+  const room = Math.floor(chip.sharedBytes / BLOCKS_PER_MULTIPROCESSOR / (STEP * bytesPerElement.f32));
+  return STEP * Math.min(room, Math.ceil(V / STEP));
+}
 
 /** Rows of one chunk: 256 MB of logits, which are enough rows of a large vocabulary to fill a GPU with products, and half of the
  *  rows at most, but no fewer than a tile of a product has; all chunks nearly alike. */
@@ -45,6 +53,7 @@ function crossEntropy(losses: Handle, [x, weight, targets]: Inputs, { dx, dWeigh
   const rows = rowsPerChunk(N, V);
   const bytes = bytesPerElement[dtype];
   const needsGradient = dx !== 0 || dWeight !== 0;
+  const kept = needsGradient ? keptOf(cuda, V) : 0;
   const base = { dtype, residual: 0, count: 1, steps: [0, 0] } as const satisfies Partial<Product>;
   if (dWeight !== 0 && N === 0) cuda.fill(dWeight, 0, 4, V * C);
   cuda.withScratch(rows * V * bytesPerElement.f32, (logits) => {
@@ -55,9 +64,10 @@ function crossEntropy(losses: Handle, [x, weight, targets]: Inputs, { dx, dWeigh
       const some = x.handle + first * C * bytes;
       multiply(cuda, { ...base, y: logits, result: "f32", a: some, b: weight.handle, M, N: V, K: C, layout: "nt" });
       cuda.launch(
-        rowsOf[dtype], { grid: [Math.min(M, BLOCKS_PER_MULTIPROCESSOR * cuda.chip.multiprocessors)], block: 512 },
+        rowsOf[dtype],
+        { grid: [Math.min(M, BLOCKS_PER_MULTIPROCESSOR * cuda.chip.multiprocessors)], block: 512, shared: kept * bytesPerElement.f32 },
         logits, losses + 4 * first, targets.handle + 4 * first, factors === 0 ? 0 : factors + 4 * first,
-        scale, cuda.fault, M, V, Number(needsGradient),
+        scale, cuda.fault, M, V, kept, Number(needsGradient),
       );
       if (dx !== 0) {
         const y = dx + first * C * bytes;
