@@ -8,6 +8,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 
 import type { CudaDevice } from "../src/index.ts";
 import { twinMissing } from "./cuda-home.ts";
+import { once } from "./once.ts";
 import { productsIn } from "./product-cases.ts";
 import { Standin } from "./standin/control.ts";
 import { onChip } from "./standin/on-chip.ts";
@@ -106,6 +107,9 @@ async function trainOn(device: Device, config: DecoderConfig, dtype: "f32" | "bf
   return results;
 }
 
+// The reference device does the same for every chip.
+const [gradientsOf, trainingOf] = [once<Gradients>(), once<StepResult[]>()];
+
 const types = ["f32", "bf16"] as const;
 const kinds = (["9.0", "8.0"] as const).flatMap((capability) => [80, 64].map((headDim) => ({ capability, headDim })));
 const kernelFiles = [
@@ -127,8 +131,9 @@ describe.skipIf(twinMissing)(`a training step${twinMissing}`, () => {
 
     test.each(types)("loss and every gradient err at most twice as much as the reference device's, %s", async (dtype) => {
       const rows = capability === "9.0" && dtype === "bf16" ? longRow : shortRows;
-      const exact = await gradientsOn(referenceDevice({ precision: "f64" }), config, rows, dtype, "f32");
-      const reference = await gradientsOn(referenceDevice(), config, rows, dtype);
+      const name = `${headDim} ${dtype} ${rows.T}`;
+      const exact = await gradientsOf(`exact ${name}`, () => gradientsOn(referenceDevice({ precision: "f64" }), config, rows, dtype, "f32"));
+      const reference = await gradientsOf(name, () => gradientsOn(referenceDevice(), config, rows, dtype));
       const own = await gradientsOn(cuda, config, rows, dtype);
       // The gradients of bf16 logits are rounded to bf16 before they are multiplied.
       const slack = dtype === "bf16" ? 2 ** -9 : 1e-5;
@@ -163,15 +168,19 @@ describe.skipIf(twinMissing)(`a training step${twinMissing}`, () => {
 
     // The first step scales by itself, the second and third by what came before.
     test("three optimizer steps go as on the reference device, and the first again to the bit", async () => {
-      const [own, expected] = [await trainOn(cuda, config, "fp8", 3), await trainOn(referenceDevice(), config, "fp8", 3)];
+      const [own, expected] = [await trainOn(cuda, config, "fp8", 3), await trainingOf("fp8", () => trainOn(referenceDevice(), config, "fp8", 3))];
       expect(await trainOn(cuda, config, "fp8", 1)).toEqual(own.slice(0, 1));
       own.forEach(({ loss, gradientNorm }, step) => {
         expect(Math.abs(loss / expected[step]!.loss - 1), `loss of step ${step + 1}`).toBeLessThan(0.01);
         expect(Math.abs(gradientNorm / expected[step]!.gradientNorm - 1), `norm of step ${step + 1}`).toBeLessThan(0.05);
       });
       expect(own.at(-1)!.loss).toBeLessThan(0.97 * own[0]!.loss);
-      const did = productsIn(standin.calls()).filter((by) => /cublasLt|_e[45]m[23]_/.test(by));
-      expect([...new Set(did)].sort()).toEqual(products === "danu" ? ["matmul_e4m3_nt", "matmul_e5m2_nt"] : ["cublasLtMatmul"]);
+      const did = new Set(productsIn(standin.calls()).filter((by) => /cublasLt|_e[45]m[23]_/.test(by)));
+      const everywhere = ["matmul_e4m3_nt", "matmul_e5m2_nt"];
+      if (products === "danu") return expect([...did].sort()).toEqual(everywhere);
+      // A real cuBLASLt may refuse products, as versions do that ask factors to lie at multiples of 16 bytes; those stay with danu.
+      if (standin.cublasLt !== standin.library) everywhere.forEach((by) => did.delete(by));
+      expect([...did]).toEqual(["cublasLtMatmul"]);
     }, 600_000);
   });
 });
