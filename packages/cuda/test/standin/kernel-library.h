@@ -3,7 +3,8 @@
 #include <stddef.h>
 
 namespace standin {
-struct Shape { unsigned grid[3]; int threads; size_t shared_bytes; };
+/// `together`: all blocks run at the same time.
+struct Shape { unsigned grid[3]; int threads; size_t shared_bytes; bool together; };
 
 struct Parameter { size_t bytes, alignment; bool pointer; };
 

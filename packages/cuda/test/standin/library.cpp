@@ -56,8 +56,9 @@ std::map<std::pair<int, const Kernel*>, CUfunction> functions;
 
 using namespace standin;
 
-/// A kernel that starts early runs in its turn here: what it may read before is there in either order.
-static CUresult launch(const char* name, CUfunction handle, const CUlaunchConfig& c, void** values, void** extra) {
+/// A kernel that starts early runs in its turn here: what it may read before is there in either order. All blocks of one that is
+/// launched `together` are there at the same time, one a multiprocessor; the twin runs them as one cluster.
+static CUresult launch(const char* name, CUfunction handle, const CUlaunchConfig& c, void** values, void** extra, bool together = false) {
     const auto function = find<Function>(handle);
     const auto [x, y, z] = std::tuple(c.gridDimX, c.gridDimY, c.gridDimZ);
     return call_on_stream(name, c.hStream, [&, x = x, y = y, z = z](int device, const auto& stream) {
@@ -70,7 +71,9 @@ static CUresult launch(const char* name, CUfunction handle, const CUlaunchConfig
         if (kernel.cluster < 1 || x % kernel.cluster != 0) return refuse("a grid of ", x, " for clusters of ", kernel.cluster);
         if ((int)c.sharedMemBytes > function->shared_limit) return refuse(c.sharedMemBytes, " bytes of shared memory, allowed are ", function->shared_limit);
         if (extra != nullptr || (values == nullptr && kernel.count > 0)) return refuse("arguments other than as a list of addresses");
-        const Shape shape{{x, y, z}, (int)c.blockDimX, c.sharedMemBytes};
+        if (together && (y != 1 || z != 1 || kernel.cluster != 1)) return refuse("a grid of ", x, " x ", y, " x ", z, " in clusters of ", kernel.cluster, ", where single blocks along x are expected");
+        if (together && (int)x > state().devices[device].chip.multiprocessors) return CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
+        const Shape shape{{x, y, z}, (int)c.blockDimX, c.sharedMemBytes, together};
         return enqueue(stream, kernel.name, [device, library = function->library, &kernel, shape, arguments = Arguments(kernel, values)] {
             return run_kernel(device, *library->kernels, kernel, shape, arguments);
         });
@@ -178,6 +181,11 @@ CUresult CUDAAPI cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction handl
         return CUDA_ERROR_INVALID_VALUE;
     }
     return launch("cuLaunchKernelEx", handle, *config, values, extra);
+}
+
+CUresult CUDAAPI cuLaunchCooperativeKernel(CUfunction handle, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned threads_y, unsigned threads_z,
+                                           unsigned shared_bytes, CUstream stream_handle, void** values) {
+    return launch("cuLaunchCooperativeKernel", handle, {x, y, z, threads, threads_y, threads_z, shared_bytes, stream_handle}, values, nullptr, true);
 }
 }
 

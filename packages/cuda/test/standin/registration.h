@@ -26,7 +26,7 @@ template <class... P, void (*F)(P...)> struct Entry<F> {
     }
     template <int CLUSTER> static bool run(const Shape& shape, void* const* arguments, char* message, size_t room) {
         try {
-            call(shape, CLUSTER, arguments, std::index_sequence_for<P...>{});
+            call(shape, shape.together ? shape.grid[0] : CLUSTER, arguments, std::index_sequence_for<P...>{});
             return true;
         } catch (const std::exception& error) {
             snprintf(message, room, "%s", error.what());
