@@ -4,9 +4,10 @@ import koffi from "koffi";
 import type { Kernel, Slot } from "./kernel.ts";
 import type { TensorMap } from "./tensor-map.ts";
 
-/** Most bytes of parameters that a kernel may take. CUDA C++ Programming Guide, function parameters. */
-const most = 4096;
-const pointersAt = most;
+/** Room for parameters, of which a kernel may take 32,764 bytes, and for their list. CUDA C++ Programming Guide, function
+ *  parameters. */
+const pointersAt = 32 << 10;
+const listBytes = 4096;
 
 /** One argument; a list of structs for an array of them. */
 type Argument = number | TensorMap | readonly (readonly Argument[])[];
@@ -14,7 +15,7 @@ type Argument = number | TensorMap | readonly (readonly Argument[])[];
 /** Memory in which the arguments of a launch are written, the same for every launch: the driver copies them. */
 export class ArgumentMemory {
   // Larger than what V8 keeps on its own heap, where it would move.
-  readonly #memory = new ArrayBuffer(2 * most);
+  readonly #memory = new ArrayBuffer(pointersAt + listBytes);
   readonly #bytes = new Uint8Array(this.#memory);
   readonly #int32 = new Int32Array(this.#memory);
   readonly #uint32 = new Uint32Array(this.#memory);

@@ -3,35 +3,23 @@ import {
   type AnyOp, type AnyUpdate, type AttrsOf, type Handle, type InputsOf, type KernelOf, type Repeated, type Tensor,
 } from "@danu/tensor";
 
-import { ArgumentMemory } from "./arguments.ts";
+import { Chain } from "./chain.ts";
 import { peakFlopsOf, type Chip } from "./chip.ts";
 import { Context } from "./context.ts";
 import { CublasLt, WORKSPACE_BYTES } from "./cublaslt/cublaslt.ts";
 import type { Multiplication } from "./cublaslt/description.ts";
 import type { CublasLtLibrary } from "./cublaslt/library.ts";
 import type { Driver } from "./driver.ts";
-import { EarlyStarts, type Overlap } from "./early-starts.ts";
 import type { ArgumentsOf, Kernel } from "./kernel.ts";
+import { canChain } from "./kernels/generation/chain.ts";
+import { Launcher, type LaunchShape } from "./launcher.ts";
 import { Memory, type MemoryUse } from "./memory.ts";
-import { Modules } from "./modules.ts";
 import { RecentWork } from "./recent-work.ts";
 import { RepeatedWork } from "./repeated-work.ts";
 import { Downloads, Uploads } from "./staging.ts";
 import { isKernelFault, statusText } from "./status.ts";
 import { TensorMaps } from "./tensor-map.ts";
 import { Waits } from "./waits.ts";
-
-/** Blocks, threads and shared memory of a launch. */
-export interface LaunchShape {
-  /** Blocks along x, y and z; 1 where left out. */
-  readonly grid: readonly [x: number, y?: number, z?: number];
-  /** Threads of a block. */
-  readonly block: number;
-  /** Dynamic shared memory of a block, in bytes. */
-  readonly shared?: number;
-  /** Of a kernel that may start before the one in front of it is done. */
-  readonly overlap?: Overlap;
-}
 
 /** How a device goes about its work. */
 export interface DeviceSettings {
@@ -55,17 +43,17 @@ export class CudaDevice extends Device {
   readonly fault: Handle;
   /** Where the blocks of a kernel that are done count themselves, i32 `[256]`, zero between kernels. */
   readonly counters: Handle;
+  /** Steps of a row that become one launch. */
+  readonly chain: Chain;
   readonly #driver: Driver;
   readonly #context: Context;
-  readonly #modules: Modules;
+  readonly #launcher: Launcher;
   readonly #maps: TensorMaps;
-  readonly #arguments = new ArgumentMemory();
   readonly #uploads: Uploads;
   readonly #downloads: Downloads;
   readonly #memory: Memory;
   readonly #repeated = new Set<RepeatedWork<unknown>>();
   readonly #waits: Waits;
-  readonly #early: EarlyStarts;
   /** Name of the op whose kernels are being launched. */
   #op = "";
   readonly #recent = new RecentWork();
@@ -82,12 +70,14 @@ export class CudaDevice extends Device {
     this.#driver = driver.reportingTo((what, status) => this.#fail(what, status));
     this.#waitAfterLaunch = waitAfterLaunch;
     this.#context = new Context(this.#driver, chip.ordinal);
-    this.#memory = new Memory(this.#driver, this.#context.stream, chip.memoryBytes, () => this.#repeated.forEach((work) => work.giveUp()), keepsMemory);
-    this.#modules = new Modules(this.#driver, folder);
+    this.#memory = new Memory(this.#driver, this.#context.stream, chip.memoryBytes, keepsMemory, {
+      reclaim: () => this.#repeated.forEach((work) => work.giveUp()), leaving: () => this.chain.end(),
+    });
+    this.#launcher = new Launcher(this.#driver, this.#context.stream, chip, folder);
+    this.chain = new Chain(this, this.#memory, canChain(chip) && !waitAfterLaunch);
     this.#maps = new TensorMaps(this.#driver);
     this.#uploads = new Uploads(this.#driver, this.#context.stream);
     this.#downloads = new Downloads(this.#driver);
-    this.#early = new EarlyStarts(this.#driver, this.#context.stream, chip);
     this.#waits = new Waits(this.#driver, this.#context.stream);
     try {
       this.fault = this.allocate(FAULT_BYTES + 4 * COUNTERS);
@@ -101,16 +91,19 @@ export class CudaDevice extends Device {
   }
 
   override provide<O extends AnyOp | AnyUpdate>(op: O, kernel: KernelOf<O>, accepts?: (x: InputsOf<O>, attrs: AttrsOf<O>) => boolean): this {
-    const named = (...args: never[]): void => {
-      const outer = this.#op;
-      this.#op = op.name;
-      try {
-        (kernel as (...args: never[]) => void)(...args);
-      } finally {
-        this.#op = outer;
-      }
-    };
+    const named = (...args: never[]): void => this.as(op.name, () => (kernel as (...args: never[]) => void)(...args));
     return super.provide(op, named as KernelOf<O>, accepts);
+  }
+
+  /** Runs `f` as work of an op, "" for none, whose name goes with its kernels where they fail. */
+  as(op: string, f: () => void): void {
+    const outer = this.#op;
+    this.#op = op;
+    try {
+      f();
+    } finally {
+      this.#op = outer;
+    }
   }
 
   allocate(bytes: number): Handle {
@@ -127,14 +120,14 @@ export class CudaDevice extends Device {
   write(handle: Handle, bytes: Uint8Array): void {
     this.#use();
     if (this.#memory.isWithinArena) throw new UsageError("repeat: expected work on tensors, got values of the host; write them before it runs");
-    this.#early.interrupt();
+    this.#interrupt();
     this.#uploads.write(handle, bytes);
   }
 
   async read(handle: Handle, bytes: number): Promise<Uint8Array> {
     this.#use();
     const { functions } = this.#driver;
-    this.#early.interrupt();
+    this.#interrupt();
     const copy = (to: number, from: Handle, count: number): void => {
       this.#driver.check("cuMemcpyDtoHAsync", count === 0 ? 0 : functions.MemcpyDtoHAsync_v2(to, from, count, this.#context.stream));
     };
@@ -166,17 +159,10 @@ export class CudaDevice extends Device {
   /** Enqueues a kernel. @throws DeviceError where it cannot be launched */
   launch<S extends string>(kernel: Kernel<S>, shape: LaunchShape, ...args: ArgumentsOf<S>): void {
     this.#use();
-    const { grid: [x, y = 1, z = 1], block, shared = 0, overlap } = shape;
-    if (x === 0 || y === 0 || z === 0) return;
-    const entry = this.#modules.functionOf(kernel, shared, overlap !== undefined);
-    this.#arguments.write(kernel, args as never);
+    if (shape.grid.includes(0)) return;
+    this.chain.end();
     const what = this.#named(kernel.name);
-    const { functions } = this.#driver;
-    if (overlap === undefined) this.#early.interrupt();
-    const status = overlap !== undefined && this.#early.follows(overlap)
-      ? this.#early.launch(entry, shape, this.#arguments.list)
-      : functions.LaunchKernel(entry, x, y, z, block, 1, 1, shared, this.#context.stream, this.#arguments.list, 0);
-    this.#driver.check(what, status);
+    this.#driver.check(what, this.#launcher.launch(kernel, shape, args));
     this.#launched(what);
   }
 
@@ -185,7 +171,7 @@ export class CudaDevice extends Device {
   cublasLtMatmul(product: Multiplication): boolean {
     if (this.#cublasLt === null) return false;
     this.#use();
-    this.#early.interrupt();
+    this.#interrupt();
     const what = this.#named("cublasLtMatmul");
     try {
       if (!this.#cublasLt.multiply(product, what)) return false;
@@ -203,9 +189,9 @@ export class CudaDevice extends Device {
       driver: this.#driver, stream: this.#context.stream, memory: this.#memory, captures: !this.#waitAfterLaunch,
       use: () => {
         this.#use();
-        this.#early.interrupt();
+        this.#interrupt();
       },
-      interrupt: () => this.#early.interrupt(),
+      interrupt: () => this.#interrupt(),
       ended: (arena) => {
         this.#repeated.delete(repeated);
         if (this.#state !== "open") return;
@@ -226,14 +212,14 @@ export class CudaDevice extends Device {
   /** Enqueues a copy within the device. */
   copy(to: Handle, from: Handle, bytes: number): void {
     this.#use();
-    this.#early.interrupt();
+    this.#interrupt();
     if (bytes > 0) this.#driver.check("cuMemcpyDtoDAsync", this.#driver.functions.MemcpyDtoDAsync_v2(to, from, bytes, this.#context.stream));
   }
 
   /** Enqueues writing `count` elements of 1, 2 or 4 bytes. */
   fill(to: Handle, bits: number, elementBytes: 1 | 2 | 4, count: number): void {
     this.#use();
-    this.#early.interrupt();
+    this.#interrupt();
     if (count === 0) return;
     const { functions } = this.#driver;
     const set = elementBytes === 1 ? functions.MemsetD8Async : elementBytes === 2 ? functions.MemsetD16Async : functions.MemsetD32Async;
@@ -297,6 +283,7 @@ export class CudaDevice extends Device {
     this.#state = "closed";
     if (!wasOpen) return;
     const { functions } = this.#driver;
+    this.chain.forget();
     this.#context.use();
     if (isKernelFault(functions.StreamSynchronize(this.#context.stream))) return this.#abandon();
     for (const work of this.#repeated) work.destroyGraph();
@@ -306,7 +293,7 @@ export class CudaDevice extends Device {
     this.#waits.free();
     this.#uploads.free();
     this.#downloads.free();
-    this.#modules.free();
+    this.#launcher.free();
     this.#context.release();
   }
 
@@ -329,11 +316,18 @@ export class CudaDevice extends Device {
 
   /** Nothing of a context works after a fault; the next device starts with a fresh one. */
   #abandon(): void {
+    this.chain.forget();
     for (const work of this.#repeated) work.loseGraph();
     this.#cublasLt?.[Symbol.dispose]();
     this.#memory.forget();
-    this.#modules.free();
+    this.#launcher.free();
     this.#context.reset();
+  }
+
+  /** Called before something else than a kernel is enqueued. */
+  #interrupt(): void {
+    this.chain.end();
+    this.#launcher.interrupt();
   }
 
   /** A kernel with the op that it serves. */

@@ -49,6 +49,9 @@ const prototypes = {
     "uint64_t", "uint32_t", "uint32_t", "uint32_t", "uint32_t", "uint32_t", "uint32_t", "uint32_t", "uint64_t", "uint64_t", "uint64_t",
   ],
   LaunchKernelEx: ["uint64_t", "uint64_t", "uint64_t", "uint64_t"],
+  LaunchCooperativeKernel: [
+    "uint64_t", "uint32_t", "uint32_t", "uint32_t", "uint32_t", "uint32_t", "uint32_t", "uint32_t", "uint64_t", "uint64_t",
+  ],
   StreamBeginCapture_v2: ["uint64_t", "int"],
   StreamEndCapture: ["uint64_t", "void *"],
   GraphInstantiateWithFlags: ["void *", "uint64_t", "uint64_t"],

@@ -2,8 +2,8 @@ import { bytesPerElement, type Handle, type Tensor } from "@danu/tensor";
 import koffi from "koffi";
 
 import type { Chip } from "./chip.ts";
-import type { LaunchShape } from "./device.ts";
 import type { Driver } from "./driver.ts";
+import type { LaunchShape } from "./launcher.ts";
 
 /** Memory by its address and bytes. */
 export type Range = readonly [from: Handle, bytes: number];
@@ -65,7 +65,8 @@ export class EarlyStarts {
   }
 }
 
-function areJoint([a, bytesOfA]: Range, [b, bytesOfB]: Range): boolean {
+/** Whether two ranges have memory in common. */
+export function areJoint([a, bytesOfA]: Range, [b, bytesOfB]: Range): boolean {
   return a < b + bytesOfB && b < a + bytesOfA;
 }
 

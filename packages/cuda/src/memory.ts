@@ -49,6 +49,14 @@ interface Buffer {
   readonly arena: Arena | null;
 }
 
+/** What memory calls in need. */
+interface MemoryHooks {
+  /** Where the GPU has no more: returns what nobody needs now. */
+  reclaim(): void;
+  /** Before buffers go back to the driver: enqueues what still uses them. */
+  leaving(): void;
+}
+
 /** Memory of one GPU, from the driver's stream-ordered pool: work enqueued before a buffer was freed may still use it. The pool takes
  *  tens of microseconds a call, so that freed buffers are kept for the next of their sizes, as many bytes as were ever in use. */
 export class Memory {
@@ -57,20 +65,19 @@ export class Memory {
   readonly #deviceBytes: number;
   readonly #buffers = new Map<Handle, Buffer>();
   #within: { readonly arena: Arena; readonly grows: boolean } | null = null;
-  readonly #reclaim: () => void;
   readonly #keeps: boolean;
+  readonly #hooks: MemoryHooks;
   readonly #kept = new FreeBuffers();
   #live = 0;
   #peak = 0;
 
-  /** @param deviceBytes all that the GPU has  @param reclaim called where that is not enough: returns what nobody needs now
-   *  @param keeps whether freed buffers are kept */
-  constructor(driver: Driver, stream: number, deviceBytes: number, reclaim: () => void, keeps: boolean) {
+  /** @param deviceBytes all that the GPU has  @param keeps whether freed buffers are kept */
+  constructor(driver: Driver, stream: number, deviceBytes: number, keeps: boolean, hooks: MemoryHooks) {
     this.#driver = driver;
     this.#stream = stream;
     this.#deviceBytes = deviceBytes;
-    this.#reclaim = reclaim;
     this.#keeps = keeps;
+    this.#hooks = hooks;
   }
 
   /** Whether work that is to be repeated is being enqueued. */
@@ -91,12 +98,13 @@ export class Memory {
   allocate(bytes: number): Handle {
     const size = Math.max(bytes, 16);
     if (this.#within === null) return this.#fromPool(size, null);
-    const { arena, grows } = this.#within;
-    const again = arena.take(size);
-    if (again === null && !grows) {
-      throw new UsageError(`repeat: expected the same work each time, got memory of ${bytes} bytes that its first run had no need of; look at what it depends on`);
-    }
-    return again ?? this.#fromPool(size, arena);
+    const { arena } = this.#within;
+    return arena.take(size) ?? this.#growing(size, arena);
+  }
+
+  /** Memory that lives as long as the device, whoever has need of it first. */
+  allocateForGood(bytes: number): Handle {
+    return this.#growing(bytes, null);
   }
 
   free(handle: Handle): void {
@@ -127,6 +135,7 @@ export class Memory {
 
   /** Returns to the pool what was kept. */
   trim(): void {
+    if (this.#kept.bytes > 0) this.#hooks.leaving();
     for (const handle of this.#kept.empty()) this.#driver.check("cuMemFreeAsync", this.#driver.functions.MemFreeAsync(handle, this.#stream));
   }
 
@@ -144,10 +153,18 @@ export class Memory {
     this.#live = 0;
   }
 
+  /** A buffer of the pool, where the work that is being enqueued may take one. */
+  #growing(size: number, arena: Arena | null): Handle {
+    if (this.#within?.grows === false) {
+      throw new UsageError(`repeat: expected the same work each time, got memory of ${size} bytes that its first run had no need of; look at what it depends on`);
+    }
+    return this.#fromPool(size, arena);
+  }
+
   #fromPool(size: number, arena: Arena | null): Handle {
     let handle = this.#kept.take(size) ?? this.#ask(size);
     if (handle === null) {
-      this.#reclaim();
+      this.#hooks.reclaim();
       this.trim();
       handle = this.#ask(size);
     }

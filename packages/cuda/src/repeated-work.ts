@@ -15,7 +15,7 @@ export interface Repeater {
   readonly captures: boolean;
   /** Makes the device's context the one in use. @throws DeviceError for a device that is closed or failed */
   use(): void;
-  /** Called when a graph was launched or a capture failed: what was enqueued last is no single kernel, or nothing. */
+  /** Called at the end of the work: what was only noted of it is enqueued, and what follows has no kernel of it in front. */
   interrupt(): void;
   /** Called when the work is disposed of, whose memory is in the arena then. */
   ended(arena: Arena): void;
@@ -28,7 +28,7 @@ export class RepeatedWork<T> implements Repeated<T> {
   readonly #work: () => T;
   readonly #arena = new Arena();
   #result: T | null = null;
-  #runs = 0;
+  #hasRun = false;
   /** The executable graph, 0 for none. */
   #graph = 0;
 
@@ -41,12 +41,11 @@ export class RepeatedWork<T> implements Repeated<T> {
     this.#device.use();
     if (this.#graph === 0) {
       this.#forget();
-      if (this.#runs++ === 0 || !this.#device.captures) return this.#enqueue(true);
+      if (!this.#hasRun || !this.#device.captures) return this.#runFirst();
       this.#graph = this.#capture();
     }
     const { driver, stream } = this.#device;
     driver.check("repeated work", driver.functions.GraphLaunch(this.#graph, stream));
-    this.#device.interrupt();
     return this.#result!;
   }
 
@@ -59,7 +58,7 @@ export class RepeatedWork<T> implements Repeated<T> {
   /** Starts over, and returns memory that is free between two runs. */
   giveUp(): void {
     this.destroyGraph();
-    this.#runs = 0;
+    this.#hasRun = false;
     this.#device.memory.release(this.#arena);
   }
 
@@ -74,8 +73,25 @@ export class RepeatedWork<T> implements Repeated<T> {
     this.#graph = 0;
   }
 
+  /** Enqueues the work call by call. One that fails has not filled the arena; nor has one that gives up its memory meanwhile. */
+  #runFirst(): T {
+    this.#hasRun = true;
+    try {
+      return this.#enqueue(true);
+    } catch (error) {
+      this.#hasRun = false;
+      throw error;
+    }
+  }
+
   #enqueue(grows: boolean): T {
-    return this.#result = keep(this.#device.memory.within(this.#arena, grows, () => scope(this.#work)));
+    return this.#result = keep(this.#device.memory.within(this.#arena, grows, () => scope(() => {
+      try {
+        return this.#work();
+      } finally {
+        this.#device.interrupt();
+      }
+    })));
   }
 
   #capture(): number {
@@ -87,7 +103,6 @@ export class RepeatedWork<T> implements Repeated<T> {
       this.#enqueue(false);
     } catch (error) {
       functions.GraphDestroy(end());
-      this.#device.interrupt();
       throw error;
     }
     const graph = end();

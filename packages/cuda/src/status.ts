@@ -24,6 +24,7 @@ const texts: Readonly<Record<number, string>> = {
   716: "a kernel used a misaligned address",
   718: "a kernel jumped out of its program",
   719: "a kernel failed",
+  720: "a kernel whose blocks must all run at the same time is too large for this GPU",
   802: "the machine's GPUs are not ready (NVSwitch fabric); wait, or ask the administrator",
   803: "the NVIDIA driver and its kernel module are of different versions; restart the machine",
   804: "the driver's compatibility package does not serve this GPU",
@@ -32,6 +33,8 @@ const texts: Readonly<Record<number, string>> = {
 
 /** Status of an event or stream that is not done yet. */
 export const NOT_READY = 600;
+// Between the statuses of kernels that went wrong.
+const refusedLaunches: readonly number[] = [701, 720];
 /** Status of an allocation that found no memory. */
 export const OUT_OF_MEMORY = 2;
 
@@ -42,5 +45,5 @@ export function statusText(status: number): string {
 
 /** Whether a status means that a kernel went wrong, after which nothing of its context works any more. */
 export function isKernelFault(status: number): boolean {
-  return status >= 700 && status < 800 && status !== 701;
+  return status >= 700 && status < 800 && !refusedLaunches.includes(status);
 }

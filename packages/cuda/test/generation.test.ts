@@ -21,7 +21,7 @@ describe.skipIf(twinMissing)(`generation on a stand-in for the driver${twinMissi
   let standin: Standin;
   beforeAll(async () => {
     standin = await Standin.load([
-      "attention-portable-decode", "attention-portable-forward", "cast", "choose-next", "elementwise", "embedding", "few-rows", "matmul", "movement", "norm", "norm-rows", "reduce", "rope",
+      "attention-portable-decode", "attention-portable-forward", "cast", "chain", "choose-next", "elementwise", "embedding", "few-rows", "matmul", "movement", "norm", "norm-rows", "reduce", "rope",
       "swiglu",
     ]);
   }, 900_000);
@@ -31,11 +31,6 @@ describe.skipIf(twinMissing)(`generation on a stand-in for the driver${twinMissi
     standin.setChip({ capability });
     return openOn(standin);
   }
-  /** Kernels launched since the last `clear`, those that may start early marked. */
-  const launched = (): string[] => standin.calls().flatMap((call) => {
-    const [, early, kernel] = /^cuLaunchKernel(Ex)?\b.*?\b([a-z]+_[a-z0-9_]+)/.exec(call) ?? [];
-    return kernel === undefined ? [] : [early === undefined ? kernel : `early ${kernel}`];
-  });
 
   describe.each(["8.0", "8.9", "9.0"])("of compute capability %s", (capability) => {
     test.each([["bf16", 64], ["bf16", 2568], ["f16", 520]] as const)("a row of %s has the bits alone that it has among 16, C = %i", async (dtype, C) => {
@@ -53,7 +48,7 @@ describe.skipIf(twinMissing)(`generation on a stand-in for the driver${twinMissi
         const rows = Array.from({ length: 16 }, (_, row) => results(slice(x, 1, row, row + 1), slice(positions, 1, row, row + 1)));
         return together.map((_, i) => concat(rows.map((of) => of[i]!), 1));
       });
-      expect(launched().filter((kernel) => /matmul|norm|rope/.test(kernel))).toEqual([]);
+      expect(standin.launched().filter((kernel) => /matmul|norm|rope/.test(kernel))).toEqual([]);
       for (const [i, y] of together.entries()) expect(await alone[i]!.bytes()).toEqual(await y.bytes());
       disposeTree([x, norm, query, key, up, table, positions, together, alone]);
       expect(device.liveBuffers).toBe(0);
@@ -85,7 +80,7 @@ describe.skipIf(twinMissing)(`generation on a stand-in for the driver${twinMissi
     return rounded as DecoderParameters;
   }
 
-  test.each(["8.0", "9.0"])("a token is five launches a layer on %s; on Hopper one starts while the one before ends", async (capability) => {
+  test.each(["8.0", "9.0"])("a token is five launches a layer on %s, on Hopper one for all layers", async (capability) => {
     using device = open(capability);
     using decoder = new Decoder(device, config);
     const params = weightsOn(device);
@@ -96,12 +91,11 @@ describe.skipIf(twinMissing)(`generation on a stand-in for the driver${twinMissi
       standin.clear();
       await text.next();
     }
-    const early = capability === "9.0" ? "early " : "";
-    const rest = [
-      "attention_portable_decode_bf16_64", "few_rows_linear_bf16", "few_rows_swiglu_bf16", "few_rows_linear_bf16",
-    ].map((kernel) => early + kernel);
-    const [layer, next] = [["few_rows_query_key_value_bf16", ...rest], [`${early}few_rows_query_key_value_bf16`, ...rest]];
-    expect(launched()).toEqual(["embedding_rows", ...layer, ...next, "rms_norm_forward", "few_rows_linear_bf16", "cast_to_f32"]);
+    const layer = [
+      "few_rows_query_key_value_bf16", "attention_portable_decode_bf16_64", "few_rows_linear_bf16", "few_rows_swiglu_bf16", "few_rows_linear_bf16",
+    ];
+    const layers = capability === "9.0" ? ["together chain_bf16_64"] : [...layer, ...layer];
+    expect(standin.launched()).toEqual(["embedding_rows", ...layers, "rms_norm_forward", "few_rows_linear_bf16", "cast_to_f32"]);
     disposeTree(params);
   });
 
@@ -119,8 +113,8 @@ describe.skipIf(twinMissing)(`generation on a stand-in for the driver${twinMissi
       return ids;
     };
     const repeated = await added();
-    expect(new Set(launched())).toContain("early few_rows_swiglu_bf16");
-    expect(launched().join()).not.toContain("query_key_value");
+    expect(new Set(standin.launched())).toContain("early few_rows_swiglu_bf16");
+    expect(standin.launched().join()).not.toContain("query_key_value");
     Object.assign(device, { repeat: () => null });
     expect(await added()).toEqual(repeated);
     disposeTree([params, adapter, narrow]);
@@ -133,7 +127,7 @@ describe.skipIf(twinMissing)(`generation on a stand-in for the driver${twinMissi
     const run = (f: () => Tensor): string[] => {
       standin.clear();
       scope(f);
-      return launched();
+      return standin.launched();
     };
     expect(run(() => linear(linear(x, a), b))).toEqual(["few_rows_linear_bf16", "early few_rows_linear_bf16"]);
     // The second reads as weights what the first makes: [8, 16] of it.
@@ -181,7 +175,7 @@ describe.skipIf(twinMissing)(`generation on a stand-in for the driver${twinMissi
     };
     const ahead = await turns(true);
     expect(standin.calls().some((call) => call.startsWith("cuGraphLaunch"))).toBe(true);
-    expect(launched()).toContain("early choose_next_bf16");
+    expect(standin.launched()).toContain("early choose_next_bf16");
     expect(ahead.at(-2)!.length).toBeGreaterThan(10);
     standin.reset();
     expect(await turns(false)).toEqual(ahead);

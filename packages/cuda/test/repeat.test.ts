@@ -15,7 +15,7 @@ const danube: DecoderConfig = {
   ropeTheta: 10_000, rmsNormEps: 1e-5, tieEmbeddings: false, initializerRange: 0.3, bosId: null, eosId: null, padId: null, dtype: "f32",
 };
 const files = [
-  "attention-portable-decode", "attention-portable-forward", "cast", "choose-next", "elementwise", "embedding", "few-rows", "key-value-append", "matmul", "movement",
+  "attention-portable-decode", "attention-portable-forward", "cast", "chain", "choose-next", "elementwise", "embedding", "few-rows", "key-value-append", "matmul", "movement",
   "norm", "norm-rows", "reduce", "rope", "swiglu",
 ];
 
@@ -191,6 +191,26 @@ describe.skipIf(twinMissing)(`repeated work on a stand-in for the driver${twinMi
     expect([...await work.run().read()]).toEqual([2, 4]);
     work[Symbol.dispose]();
     x.dispose();
+  });
+
+  test("is captured after a run to its end alone", async () => {
+    using device = open();
+    const x = tensor(device, [1, 2]);
+    let fails = true;
+    const work = device.repeat(() => {
+      const y = add(x, x);
+      if (fails) throw new Error("not yet");
+      return add(y, y);
+    })!;
+    expect(() => work.run()).toThrow("not yet");
+    fails = false;
+    for (let i = 0; i < 3; i++) {
+      expect(count("cuStreamBeginCapture")).toBe(Math.max(0, i - 1));
+      expect([...await work.run().read()]).toEqual([4, 8]);
+    }
+    work[Symbol.dispose]();
+    x.dispose();
+    expect(device.liveBuffers).toBe(0);
   });
 
   test("gives up its graph and memory before the GPU has none left, and starts over", async () => {

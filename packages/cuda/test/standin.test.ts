@@ -4,9 +4,10 @@ import koffi from "koffi";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 
 import { chipOf } from "../src/chip.ts";
-import { CudaDevice, type LaunchShape } from "../src/device.ts";
+import { CudaDevice } from "../src/device.ts";
 import { Driver } from "../src/driver.ts";
 import { defineKernel, type Kernel } from "../src/kernel.ts";
+import type { LaunchShape } from "../src/launcher.ts";
 import { twinMissing } from "./cuda-home.ts";
 import { Standin } from "./standin/control.ts";
 
@@ -15,6 +16,7 @@ const readAt = defineKernel("misbehaving", "read_at", "ppl");
 const readThrough = defineKernel("misbehaving", "read_through", "pp");
 const waitForEver = defineKernel("misbehaving", "wait_for_ever", "");
 const divide = defineKernel("misbehaving", "divide", "p");
+const waitForBlocks = defineKernel("misbehaving", "wait_for_blocks", "p");
 const copyBox = defineKernel("boxes", "copy_box", "mpi");
 const one = { grid: [1], block: 32 } as const;
 
@@ -88,6 +90,21 @@ describe.skipIf(twinMissing)(`the stand-in for the driver${twinMissing}`, () => 
     const args = kernel.slots.map(({ type }) => (type === "m" ? { bytes: new Uint8Array(128) } : 0));
     const launch = device.launch.bind(device) as (kernel: Kernel, shape: LaunchShape, ...args: unknown[]) => void;
     expect(() => launch(kernel, { grid: [grid], block, shared }, ...args)).toThrow("a refused argument (CUDA error 1)");
+  });
+
+  test("blocks run at the same time where they are launched together, at most one a multiprocessor", async () => {
+    const words = device.allocate(5 * 8);
+    device.fill(words, 0, 4, 10);
+    device.launch(waitForBlocks, { grid: [4], block: 32, together: true }, words);
+    await device.finish();
+    expect(() => device.launch(waitForBlocks, { grid: [5], block: 32, together: true }, words)).toThrow("is too large for this GPU (CUDA error 720)");
+    expect(() => device.launch(copyBox, { grid: [2], block: 32, together: true }, { bytes: new Uint8Array(128) }, 0, 0)).toThrow("a refused argument (CUDA error 1)");
+    device.fill(words, 0, 4, 10);
+    await device.finish();
+    standin.clear();
+    device.launch(waitForBlocks, { grid: [2], block: 32 }, words);
+    await expect(device.finish()).rejects.toThrow("CUDA error 719");
+    expect(standin.reports()).toEqual([expect.stringMatching(/^kernel wait_for_blocks: deadlock: 1 threads wait for ever: 1 for a word of another block/)]);
   });
 
   test("copies and fills outside of memory, freeing twice and what is left are noticed", () => {

@@ -1,6 +1,6 @@
 import type { Tensor } from "@danu/tensor";
 
-import type { LaunchShape } from "../device.ts";
+import type { LaunchShape } from "../launcher.ts";
 
 /** Types that the fused kernels compute with; others take the decomposition. */
 export type FusedDType = "f32" | "bf16";

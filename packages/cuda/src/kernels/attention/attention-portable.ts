@@ -3,21 +3,10 @@ import type { InputsOf, KernelOf, Tensor } from "@danu/tensor";
 
 import { cudaOf } from "../../device.ts";
 import { rangeOf } from "../../early-starts.ts";
-import { defineKernel, type ArgumentsOf, type Kernel } from "../../kernel.ts";
+import { defineKernel, type ArgumentsOf } from "../../kernel.ts";
+import { decodeSharedBytes, kernelsByWidth, mostChannels, tileBytes, widthOf, type Width } from "./widths.ts";
 
-// Columns that kernels are made for; a head of D channels takes the first that is not below D.
-const widths = [64, 80, 96, 112, 128] as const;
-type Width = (typeof widths)[number];
 type DType = "bf16" | "f16";
-
-/** `NAME_bf16_64` and so on. */
-function kernelsByWidth<const S extends string>(file: string, name: string, signature: S): Readonly<Record<DType, Readonly<Record<Width, Kernel<S>>>>> {
-  const kernels = (dtype: DType): Readonly<Record<Width, Kernel<S>>> => {
-    const kernel = (width: Width): Kernel<S> => defineKernel(file, `${name}_${dtype}_${width}`, signature);
-    return { 64: kernel(64), 80: kernel(80), 96: kernel(96), 112: kernel(112), 128: kernel(128) };
-  };
-  return { bf16: kernels("bf16"), f16: kernels("f16") };
-}
 
 const forward = kernelsByWidth("attention-portable-forward", "attention_portable_forward", "(ppppiiiiiiif)pp");
 const backwardFile = "attention-portable-backward";
@@ -53,7 +42,7 @@ function callOf([q, k, v, documentStart]: InputsOf<typeof attentionOp>, { scale,
   return {
     B, T, S, H, G, D, keys, window,
     dtype: q.dtype as DType,
-    width: widths.find((width) => width >= D)!,
+    width: widthOf(D),
     inputs: [q.handle, k.handle, v.handle, documentStart?.handle ?? 0, T, S, keys, H, G, D, window, scale],
   };
 }
@@ -61,12 +50,7 @@ function callOf([q, k, v, documentStart]: InputsOf<typeof attentionOp>, { scale,
 /** Whether the portable kernels serve: bf16 and f16 heads of a multiple of 8 channels up to 128. */
 export function isPortable([q]: readonly [q: Tensor, ...rest: (Tensor | null)[]], { scale }: Pick<AttentionAttrs, "scale">): boolean {
   const D = q.shape[3]!;
-  return (q.dtype === "bf16" || q.dtype === "f16") && D > 0 && D % 8 === 0 && D <= widths.at(-1)! && scale > 0;
-}
-
-/** Bytes of `rows` rows of a tile in shared memory; see `STRIDE`. */
-function tileBytes(rows: number, width: Width): number {
-  return rows * (width + 8) * 2;
+  return (q.dtype === "bf16" || q.dtype === "f16") && D > 0 && D % 8 === 0 && D <= mostChannels && scale > 0;
 }
 
 export const portableForward: KernelOf<typeof attentionOp> = ([o, lse], x, attrs) => {
@@ -94,10 +78,10 @@ export const portableBackward: KernelOf<typeof attentionGradOp> = ([dq, dk, dv],
   });
 };
 
-// A part has at least this many tiles of 16 keys, two a warp; blocks in all are about as many as two for a multiprocessor of
-// an H100, and the same on every chip, for the same bits.
+// A part has at least this many tiles of 16 keys, two a warp; blocks in all are about as many as multiprocessors of an H100, and
+// the same on every chip, for the same bits.
 const leastTiles = 8;
-const blocks = 256;
+const blocks = 128;
 
 /** Parts that the keys of each kv head are shared out in: as many as if there were keys wherever there is room, so that sums
  *  have one order whether the host knows how many there are or the GPU alone. */
@@ -121,8 +105,15 @@ export const portableDecode: KernelOf<typeof attentionOp> = (y, x, attrs) => {
 /** The same, to the bit, over a cache whose length the GPU knows, and to which it appends the new keys and values. */
 export const portableNext: KernelOf<typeof attendNextOp> = (y, [q, keys, values, k, v, stored], attrs) => {
   const call = callOf([q, keys, values, null], { ...attrs, keyLength: null });
-  const fresh: Fresh = [k.handle, v.handle, keys.handle, values.handle, stored.handle, cudaOf(q).fault];
-  decodeOver(y, call, fresh, { reads: [keys, values, stored], writes: [keys, values] });
+  const cuda = cudaOf(q);
+  const fresh: Fresh = [k.handle, v.handle, keys.handle, values.handle, stored.handle, cuda.fault];
+  const alone = (): void => decodeOver(y, call, fresh, { reads: [keys, values, stored], writes: [keys, values] });
+  const { B, T, S, H, G, D, window, dtype } = call;
+  if (B * T !== 1) return alone();
+  cuda.chain.add({
+    kind: "attention", dtype, x: [q, k, v].map(rangeOf), results: y.map(rangeOf), weights: [keys, values, stored].map(rangeOf),
+    n: H, G, D, K: S, extra: window, parts: partsOf(call), scale: attrs.scale,
+  }, alone);
 };
 
 /** @param touched what the kernel reads before the queries are there, and what it writes beside its results */
@@ -133,8 +124,7 @@ function decodeOver(
   const cuda = cudaOf(o);
   const { B, T, H, G, dtype, width, inputs } = call;
   const parts = partsOf(call);
-  // 16 rows of queries, two stages of 16 keys and values for each of four warps, and log-sum-exps.
-  const shared = tileBytes(272, width) + 256;
+  const shared = decodeSharedBytes(width);
   const outputBytes = 4 * parts * o.size;
   const scratchBytes = outputBytes + 4 * parts * lse.size;
   cuda.withScratch(scratchBytes, (partO) => {

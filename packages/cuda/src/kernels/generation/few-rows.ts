@@ -1,10 +1,13 @@
 import type { queryKeyValueOp } from "@danu/attention";
 import { bytesPerElement, type Handle, type InputsOf, type KernelOf, type normSwigluOp, type Tensor } from "@danu/tensor";
 
-import { cudaOf, type CudaDevice, type LaunchShape } from "../../device.ts";
+import type { Step } from "../../chain.ts";
+import { cudaOf, type CudaDevice } from "../../device.ts";
 import { rangeOf, type Range } from "../../early-starts.ts";
 import { defineKernel, type ArgumentsOf, type Kernel } from "../../kernel.ts";
+import type { LaunchShape } from "../../launcher.ts";
 import { rowStepsOf, type Product } from "../products/product.ts";
+import { rowBytes } from "./chain.ts";
 
 type DType = "bf16" | "f16";
 
@@ -32,10 +35,6 @@ const SHALLOW = 2;
 const DEEP_SHARED_BYTES = 160 << 10;
 /** What the kernels have beside dynamic shared memory. */
 const STATIC_BYTES = 1024;
-
-function rowBytes(K: number): number {
-  return Math.ceil(K / 64) * 128 + 64;
-}
 
 function sharedBytes(slots: number, M: number, K: number, hasNorm: boolean): number {
   return WARPS * slots * SLOT_BYTES + (M > 8 ? 2 : 1) * 2 * WARPS * 512 + (M + Number(hasNorm)) * rowBytes(K);
@@ -69,14 +68,24 @@ interface Layer {
   /** Weights that are on their way before the rows are there. */
   readonly weights: readonly Range[];
   readonly results: readonly Range[];
+  /** What else a chain has to know of one row; null for results that none has. */
+  readonly step: Omit<Step, "x" | "norm" | "weights" | "results" | "K" | "scale"> | null;
 }
 
-/** Launches a kernel for as many rows at a time as fit. The bits of a row do not depend on how many there are.
+type LaunchRows = (shape: LaunchShape, rows: ArgumentsOf<typeof rowsSignature>, first: number) => void;
+
+/** Enqueues a kernel for as many rows at a time as fit. The bits of a row do not depend on how many there are.
  *  @param launch is given the shape, the `Rows`, and the first row */
-function launchRows(
-  cuda: CudaDevice, { x, norm, eps, M, K, step }: Rows, { pairs, weights, results }: Layer,
-  launch: (shape: LaunchShape, rows: ArgumentsOf<typeof rowsSignature>, first: number) => void,
-): void {
+function enqueueRows(cuda: CudaDevice, rows: Rows, layer: Layer, launch: LaunchRows): void {
+  const { x, norm, eps, M, K } = rows;
+  const alone = (): void => launchRows(cuda, rows, layer, launch);
+  if (M !== 1 || layer.step === null) return alone();
+  const bytes = K * bytesPerElement[layer.step.dtype];
+  const { weights, results, step } = layer;
+  cuda.chain.add({ ...step, x: [[x, bytes]], ...(norm === 0 ? {} : { norm: [norm, bytes] }), weights, results, K, scale: eps }, alone);
+}
+
+function launchRows(cuda: CudaDevice, { x, norm, eps, M, K, step }: Rows, { pairs, weights, results }: Layer, launch: LaunchRows): void {
   const [most, slots] = [rowsAtATime(cuda, K, norm !== 0), slotsOf(cuda)];
   const grid = [Math.min(cuda.chip.multiprocessors, pairs)] as const;
   const overlap = { reads: norm === 0 ? weights : [...weights, [norm, K * bytesPerElement.bf16] as const], writes: results };
@@ -104,10 +113,12 @@ export function multiplyFewRows(cuda: CudaDevice, product: Product): void {
   const { y, a, b, residual, M, N, K, result } = product;
   const dtype = product.dtype as DType;
   const [step, lineStep] = rowStepsOf(product);
+  const results = [[y, M * N * bytesPerElement[result]]] as const;
   const layer: Layer = {
-    pairs: Math.ceil(N / 2), weights: [[b, N * lineStep * bytesPerElement[dtype]]], results: [[y, M * N * bytesPerElement[result]]],
+    pairs: Math.ceil(N / 2), weights: [[b, N * lineStep * bytesPerElement[dtype]]], results,
+    step: result !== dtype ? null : { kind: "linear", dtype, ...(residual === 0 ? {} : { residual: [residual, results[0][1]] }), n: N, extra: lineStep },
   };
-  launchRows(cuda, { x: a, norm: 0, eps: 0, M, K, step }, layer, (shape, rows, first) => {
+  enqueueRows(cuda, { x: a, norm: 0, eps: 0, M, K, step }, layer, (shape, rows, first) => {
     const at = first * N * bytesPerElement[result];
     cuda.launch(linear[dtype], shape, ...rows, y + at, b, residual === 0 ? 0 : residual + at, N, lineStep, Number(result !== dtype));
   });
@@ -126,8 +137,10 @@ export function isForNormSwiglu([x, norm, gate]: InputsOf<typeof normSwigluOp>):
 export const normSwiglu: KernelOf<typeof normSwigluOp> = ([y], [x, norm, gate, up], { eps }) => {
   const cuda = cudaOf(y);
   const [F, K] = gate.shape as [number, number];
-  const layer: Layer = { pairs: F, weights: [rangeOf(gate), rangeOf(up)], results: [rangeOf(y)] };
-  launchRows(cuda, { x: x.handle, norm: norm.handle, eps, M: x.size / K, K, step: K }, layer, (shape, rows, first) => {
+  const layer: Layer = {
+    pairs: F, weights: [rangeOf(gate), rangeOf(up)], results: [rangeOf(y)], step: { kind: "swiglu", dtype: x.dtype as DType, n: F },
+  };
+  enqueueRows(cuda, { x: x.handle, norm: norm.handle, eps, M: x.size / K, K, step: K }, layer, (shape, rows, first) => {
     cuda.launch(swiglu[x.dtype as DType], shape, ...rows, y.handle + first * F * bytesPerElement[y.dtype], gate.handle, up.handle, F, K);
   });
 };
@@ -141,8 +154,11 @@ export const queryKeyValueKernel: KernelOf<typeof queryKeyValueOp> = ([q, k, v],
   const [K, [P, D]] = [norm.size, table.shape as [number, number]];
   const [H, G] = [q.shape[2]!, k.shape[2]!];
   const bytes = bytesPerElement[q.dtype];
-  const layer: Layer = { pairs: (H + 2 * G) * (D / 2), weights: [query, key, value].map(rangeOf), results: [q, k, v].map(rangeOf) };
-  launchRows(cuda, { x: x.handle, norm: norm.handle, eps, M: x.size / K, K, step: K }, layer, (shape, rows, first) => {
+  const layer: Layer = {
+    pairs: (H + 2 * G) * (D / 2), weights: [query, key, value].map(rangeOf), results: [q, k, v].map(rangeOf),
+    step: { kind: "queryKeyValue", dtype: x.dtype as DType, angles: [rangeOf(table), rangeOf(positions)], n: H, G, D, extra: P },
+  };
+  enqueueRows(cuda, { x: x.handle, norm: norm.handle, eps, M: x.size / K, K, step: K }, layer, (shape, rows, first) => {
     cuda.launch(
       queryKeyValue[x.dtype as DType], shape, ...rows,
       q.handle + first * H * D * bytes, k.handle + first * G * D * bytes, v.handle + first * G * D * bytes, query.handle, key.handle, value.handle,

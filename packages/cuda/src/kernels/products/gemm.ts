@@ -1,6 +1,7 @@
 import { bytesPerElement, type Handle } from "@danu/tensor";
 
-import type { CudaDevice, LaunchShape } from "../../device.ts";
+import type { CudaDevice } from "../../device.ts";
+import type { LaunchShape } from "../../launcher.ts";
 import type { TensorMap } from "../../tensor-map.ts";
 
 // What is common to the products of gemm.cu, which its first lines describe.
