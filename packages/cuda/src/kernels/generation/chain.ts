@@ -17,9 +17,7 @@ const SLOT_BYTES = 17_408;
 const LEAST_SLOTS = 3;
 const MOST_SLOTS = 16;
 const MOST_ROW = 8192;
-// What a step makes goes into an area of words; before what parts of attention make there are copies of the row.
 const AREA_WORDS = 2 ** 17;
-const COPIES_WORDS = 2 ** 15;
 /** Memory in which the blocks of a launch pass on results, zero before the first launch. */
 export const EXCHANGE_BYTES: number = 256 + 4 * 2 ** 20;
 
@@ -44,7 +42,7 @@ export function canChain(chip: Chip): boolean {
 
 /** Whether a step is of a size and at addresses that the kernels take. */
 export function fitsChain({ kind, x, results, weights, norm, n, G = 1, D = 0, K, parts = 1 }: Step): boolean {
-  if (kind === "attention") return n / G <= 16 && n * D <= MOST_ROW && COPIES_WORDS + n * parts * (D + 1) <= AREA_WORDS;
+  if (kind === "attention") return n / G <= 16 && n * D <= MOST_ROW && n * (D / 2 + parts * (D + 1)) <= AREA_WORDS;
   const read = [...x, ...weights, ...(norm === undefined ? [] : [norm])];
   const isSmall = kind === "queryKeyValue" ? (n + 2 * G) * (D / 2) <= AREA_WORDS : n <= MOST_ROW;
   return isSmall && K % 8 === 0 && K <= MOST_ROW && D % 8 === 0 && (kind !== "swiglu" || n % 2 === 0)
