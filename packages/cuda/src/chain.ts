@@ -103,8 +103,9 @@ export class Chain {
   /** Takes memory in which blocks pass on results, once for the device. */
   #reserve(): void {
     if (this.#exchange !== 0) return;
-    this.#exchange = this.#memory.allocateForGood(EXCHANGE_BYTES);
-    this.#cuda.fill(this.#exchange, 0, 4, EXCHANGE_BYTES / 4);
+    const exchange = this.#memory.allocateForGood(EXCHANGE_BYTES);
+    this.#cuda.fill(exchange, 0, 4, EXCHANGE_BYTES / 4);
+    this.#exchange = exchange;
   }
 }
 

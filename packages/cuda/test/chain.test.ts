@@ -10,6 +10,7 @@ import { canChain, fitsChain } from "../src/kernels/generation/chain.ts";
 import { multiplyFewRows } from "../src/kernels/generation/few-rows.ts";
 import { twinMissing } from "./cuda-home.ts";
 import { Standin } from "./standin/control.ts";
+import { launchesIn } from "./standin/launches.ts";
 import { openOn } from "./standin/on-chip.ts";
 
 /** Sizes of the layers of a decoder. */
@@ -58,6 +59,7 @@ describe.skipIf(twinMissing)(`chains on a stand-in for the driver${twinMissing}`
     standin = await Standin.load(["attention-portable-decode", "cast", "chain", "elementwise", "few-rows", "movement"]);
   }, 900_000);
   beforeEach(() => standin.reset());
+  const launched = (): string[] => launchesIn(standin.calls());
 
   function open(capability = "9.0", multiprocessors = 4): CudaDevice {
     standin.setChip({ capability, multiprocessors });
@@ -91,8 +93,8 @@ describe.skipIf(twinMissing)(`chains on a stand-in for the driver${twinMissing}`
   }
 
   /** Outputs of the layers for some positions of a text, and what their caches hold then.
-   *  @param launched is given the kernels of a token that is not captured */
-  async function tokens(device: CudaDevice, { dtype, C, F, H, G, D, room, window }: Sizes, positions: readonly number[], launched: (kernels: string[]) => void): Promise<Buffer[]> {
+   *  @param note is given the kernels of a token that is not captured */
+  async function tokens(device: CudaDevice, { dtype, C, F, H, G, D, room, window }: Sizes, positions: readonly number[], note: (kernels: string[]) => void): Promise<Buffer[]> {
     using numbers = new Numbers(device, dtype);
     const layers = [0, 1].map(() => ({
       norm: numbers.make(C), query: numbers.make(H * D, C), key: numbers.make(G * D, C), value: numbers.make(G * D, C), output: numbers.make(C, H * D),
@@ -114,7 +116,7 @@ describe.skipIf(twinMissing)(`chains on a stand-in for the driver${twinMissing}`
       device.write(x.handle, device.encode(dtype, Array.from({ length: C }, (_, c) => Math.sin(c * (i + 1)))));
       standin.clear();
       const y = repeated === null ? scope(work) : repeated.run();
-      if (i === 0) launched(standin.launched());
+      if (i === 0) note(launched());
       results.push(Buffer.from(await y.bytes()));
       if (repeated === null) y.dispose();
     }
@@ -131,14 +133,14 @@ describe.skipIf(twinMissing)(`chains on a stand-in for the driver${twinMissing}`
     ["steps that not all blocks have part in, sixteen heads to one of keys", { ...sizes, C: 40, F: 8, H: 16, G: 1, D: 8 }, [15, 16, 17], 64, 7],
   ])("%s have the bits of the kernels of their steps", async (_, of, positions, width, multiprocessors) => {
     const kernels: string[][] = [];
-    const chained = await tokens(open("9.0", multiprocessors), of, positions, (launched) => kernels.push(launched));
+    const chained = await tokens(open("9.0", multiprocessors), of, positions, (names) => kernels.push(names));
     // The last token was a graph's.
     expect(standin.calls().filter((call) => call.startsWith("cuLaunch"))).toEqual([]);
     for (const capability of ["9.0", "8.0"]) {
       standin.reset();
       const device = open(capability);
       Object.assign(device, { repeat: () => null });
-      expect((await tokens(device, of, positions, (launched) => kernels.push(launched))).map((bytes, i) => bytes.equals(chained[i]!))).not.toContain(false);
+      expect((await tokens(device, of, positions, (names) => kernels.push(names))).map((bytes, i) => bytes.equals(chained[i]!))).not.toContain(false);
     }
     expect(kernels[0]).toEqual([`together chain_${of.dtype}_${width}`]);
     expect(kernels.slice(1).map(({ length }) => length)).toEqual([10, 10]);
@@ -151,7 +153,7 @@ describe.skipIf(twinMissing)(`chains on a stand-in for the driver${twinMissing}`
     const repeated = device.repeat(work)!;
     standin.clear();
     const results = [Buffer.from(await repeated.run().bytes())];
-    const launched = standin.launched().map((kernel) => kernel.replace("early ", ""));
+    const names = launched().map((kernel) => kernel.replace("early ", ""));
     results.push(Buffer.from(await repeated.run().bytes()));
     repeated[Symbol.dispose]();
     const plain = scope(work);
@@ -159,7 +161,7 @@ describe.skipIf(twinMissing)(`chains on a stand-in for the driver${twinMissing}`
     plain.dispose();
     expect(results.map((bytes) => bytes.equals(results[2]!))).toEqual([true, true, true]);
     expect(standin.reports()).toEqual([]);
-    return launched;
+    return names;
   }
   const alone = "few_rows_linear_bf16";
 
@@ -176,7 +178,7 @@ describe.skipIf(twinMissing)(`chains on a stand-in for the driver${twinMissing}`
     expect(scope(() => {
       standin.clear();
       linear(linear(x, a), b);
-      return standin.launched();
+      return launched();
     })).toEqual([alone, `early ${alone}`]);
   });
 
@@ -290,7 +292,7 @@ describe.skipIf(twinMissing)(`chains on a stand-in for the driver${twinMissing}`
   });
 
   test("is launched before memory that it uses goes back to the driver", async () => {
-    using device = open();
+    using device = cudaDevice({ driver: standin.library, kernels: standin.folder, env: { DANU_CUDA_KEEP: "0" } });
     using numbers = new Numbers(device);
     const [x, a, b] = [numbers.make(1, 1, 64), numbers.make(64, 64), numbers.make(16, 64)];
     const weight = tensor(device, Array.from({ length: 64 * 64 }, (_, i) => Math.sin(i)), [64, 64], "bf16");

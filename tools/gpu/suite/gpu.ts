@@ -21,8 +21,8 @@ export class Standin implements Pick<Instead, "library" | "folder" | "cublasLt" 
   readonly folder: string = process.env["DANU_CUDA_KERNELS"] ?? join(dirname(fileURLToPath(import.meta.url)), "..", "lib");
   readonly #calls: string[] = [];
   #notesCublasLt = false;
-  /** Whether the launch that is under way may start early. */
-  #isEarly = false;
+  /** How the driver was asked for the launch that is under way. */
+  #way = "LaunchKernel";
 
   static load(): Promise<Standin> {
     return Promise.resolve(new Standin());
@@ -93,16 +93,10 @@ export class Standin implements Pick<Instead, "library" | "folder" | "cublasLt" 
   #noteCalls(prefix: string, library: object): void {
     const functions = library as Record<string, (...args: unknown[]) => number>;
     for (const [name, call] of Object.entries(functions)) {
-      if (name === "LaunchKernel") continue;
-      if (name === "LaunchKernelEx") {
-        functions[name] = (...args) => {
-          this.#isEarly = true;
-          return call(...args);
-        };
-        continue;
-      }
+      const isLaunch = /^Launch(Kernel|CooperativeKernel)/.test(name);
       functions[name] = (...args) => {
-        this.#note(`${prefix}${name}`);
+        if (isLaunch) this.#way = name;
+        else this.#note(`${prefix}${name}`);
         return call(...args);
       };
     }
@@ -111,11 +105,14 @@ export class Standin implements Pick<Instead, "library" | "folder" | "cublasLt" 
   /** Launches with the kernel's name, which the driver is not told. */
   #noteLaunches(): void {
     const noted = (name: string, launch: () => void): void => {
-      this.#isEarly = false;
+      // A launch may have another one in front.
+      const outer = this.#way;
+      this.#way = "LaunchKernel";
       try {
         launch();
       } finally {
-        this.#note(`cuLaunchKernel${this.#isEarly ? "Ex" : ""} ${name}`);
+        this.#note(`cu${this.#way} ${name}`);
+        this.#way = outer;
       }
     };
     const { launch } = CudaDevice.prototype;

@@ -8,6 +8,7 @@ export const testFiles: Readonly<Record<string, () => Promise<unknown>>> = {
   attention: () => import("../../../packages/cuda/test/attention.test.ts"),
   fused: () => import("../../../packages/cuda/test/fused.test.ts"),
   generation: () => import("../../../packages/cuda/test/generation.test.ts"),
+  chain: () => import("../../../packages/cuda/test/chain.test.ts"),
   fp8: () => import("../../../packages/cuda/test/fp8.test.ts"),
   "norm-copies": () => import("../../../packages/cuda/test/norm-copies.test.ts"),
   "fp8-product": () => import("../../../packages/cuda/test/fp8-product.test.ts"),

@@ -109,15 +109,6 @@ export class Standin {
     return lines(this.#functions.calls());
   }
 
-  /** Kernels launched since the last reset or `clear`: "early" before those that may start while the one in front is at work,
-   *  "together" before those whose blocks all run at the same time. */
-  launched(): string[] {
-    return this.calls().flatMap((call) => {
-      const [, way, kernel] = /^cuLaunch(Kernel|KernelEx|CooperativeKernel) (\w+) /.exec(call) ?? [];
-      return kernel === undefined ? [] : [`${way === "KernelEx" ? "early " : way === "Kernel" ? "" : "together "}${kernel}`];
-    });
-  }
-
   /** What a real driver would not tell: misuse, what kernels said when they stopped, leaks. */
   reports(): string[] {
     return lines(this.#functions.reports());
