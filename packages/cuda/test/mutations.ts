@@ -74,7 +74,7 @@ export const mutatedPrograms: readonly MutatedProgram[] = [
     mutations: [
       ...inFile("generation/chain-products.cuh",
         ["slots read before their copies have landed", "barrier_wait(ring.full + ring.slot, ring.round & 1);", "if (!PLANTED) barrier_wait(ring.full + ring.slot, ring.round & 1);"],
-        ["a slot filled anew while others read it", "if (ring.round > 0) barrier_wait(ring.empty", "if (ring.round > 0 && !PLANTED) barrier_wait(ring.empty"],
+        ["a slot filled anew while others read it", "if (lane == 0) barrier_wait(ring.empty", "if (lane == 0 && !PLANTED) barrier_wait(ring.empty"],
         ["sums of other warps read early", "group_sync(1, MULTIPLY);\n                float2 y", "if (!PLANTED) group_sync(1, MULTIPLY);\n                float2 y"],
         ["sums of two tiles in one place", "at.sums + tile % 2 * WARPS", "at.sums + (PLANTED ? 0 : tile % 2) * WARPS"],
         ["squares of other warps read early", "group_sync(1, MULTIPLY);\n        sum = 0;", "if (!PLANTED) group_sync(1, MULTIPLY);\n        sum = 0;"],
