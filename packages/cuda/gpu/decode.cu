@@ -5,6 +5,7 @@
 //
 //   decode [--small]     --small: the cases for compute-sanitizer
 #include "../kernels/attention/attention-portable-decode.cu"
+#include "../kernels/generation/chain.cu"
 #include "../kernels/generation/few-rows.cu"
 #include "candidates/few-rows-registers.cuh"
 #include "common.cuh"
@@ -185,11 +186,69 @@ static void token(Pool& pool, int room, int position, const Way& way, size_t mos
     }
 }
 
+
+// ---- The same token with its layers in one launch
+
+/// Notes the steps of a chain, and launches them.
+struct Chain {
+    std::unique_ptr<chain::Steps> steps = std::make_unique<chain::Steps>(); Buffer<uint64_t> exchange{32 + chain::AREAS * chain::AREA_WORDS};
+    int slots;
+    Chain(int* fault, int slots) : slots(slots) { *steps = {}; CHECK(cudaMemset(exchange, 0, exchange.size * 8)); steps->exchange = exchange; steps->fault = fault; steps->slots = slots; }
+    int step(const chain::Step& s) { steps->step[steps->count] = s; if (s.kind != chain::ATTENTION) steps->most_k = std::max(steps->most_k, s.K); return steps->count++; }
+    void launch(cudaStream_t stream) {
+        const int shared = chain::shared_bytes<H, 80>(slots, steps->most_k); CHECK(cudaFuncSetAttribute(chain_bf16_80, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
+        cudaLaunchConfig_t c{}; c.gridDim = dim3(multiprocessors()); c.blockDim = chain::THREADS; c.dynamicSmemBytes = shared; c.stream = stream;
+        cudaLaunchAttribute a{}; a.id = cudaLaunchAttributeCooperative; a.val.cooperative = 1; c.attrs = &a; c.numAttrs = 1;
+        CHECK(cudaLaunchKernelEx(&c, chain_bf16_80, *steps));
+    }
+    static int most_slots(int most_k) { return std::min<int>(chain::Ring::MOST_SLOTS, (232448 - chain::shared_bytes<H, 80>(0, most_k)) / chain::Ring::SLOT_BYTES); }
+};
+/// @param time the token is that of danube-1.8b, and timed; else of a small model, whose steps have the bits of the kernels one by one
+static void chained_token(Pool& pool, int room, int position, bool time, int most_parts = 256, int fewer_slots = 0) {
+    carveout = 100; const int C = time ? 2560 : 264, F = time ? 6912 : 520, V = time ? 32000 : 64, LAYERS = time ? 24 : 2, QKV = 3840; Caches c(LAYERS, room, position); c.parts = std::min(c.parts, most_parts);
+    Buffer<H> x(C), h(C), q(2560), k(640), v(640), hidden(F), logits(V); Buffer<int> at(1); at.write({position});
+    const size_t layer = (size_t)C * (QKV + 2560 + 3 * F), room_of_layers = pool.w.size - (size_t)V * C;
+    const H* head = pool.w + room_of_layers; const auto weights_of = [&](int l) { return pool.w + l * layer % (room_of_layers - layer) / 16 * 16; };
+    Chain chain(pool.fault, Chain::most_slots(std::max(F, 2560)) - fewer_slots); int last = -1;
+    const auto plain = [&] {
+        const auto linear = [&](H* y, const H* in, const H* w, const H* residual, int N, int K) { multiply(Form::ring, Rows{in, nullptr, EPS, 1, K, K, 0}, Linear{y, w, residual, N, K, 0}, N / 2, Ahead{}, 0, false); };
+        for (int l = 0; l < LAYERS; l++) {
+            const H *qkv = weights_of(l), *out = qkv + (size_t)QKV * C, *gate = out + (size_t)C * 2560, *down = gate + 2 * (size_t)F * C;
+            multiply(Form::ring, Rows{x, pool.norm, EPS, 1, C, C, 0}, QueryKeyValue{q, k, v, qkv, qkv + (size_t)C * 2560, qkv + (size_t)C * 3200, pool.table, at, pool.fault, 32, 8, 80, 4096 * 128 / 80, C}, QKV / 2, Ahead{}, 0, false);
+            c.attend(l, q, k, v, 0, false); linear(h, c.out, out, x, C, 2560);
+            multiply(Form::ring, Rows{h, pool.norm, EPS, 1, C, C, 0}, Swiglu{hidden, gate, gate + (size_t)F * C, F, C}, F, Ahead{}, 0, false);
+            linear(x, hidden, down, h, C, F);
+        }
+    };
+    for (int l = 0; l < LAYERS; l++) {
+        const H *qkv = weights_of(l), *out = qkv + (size_t)QKV * C, *gate = out + (size_t)C * 2560, *down = gate + 2 * (size_t)F * C; H *keys = c.k + (size_t)l * room * 640, *values = c.v + (size_t)l * room * 640;
+        const int heads = chain.step({x.data, pool.norm.data, q.data, k.data, v.data, qkv, qkv + (size_t)C * 2560, qkv + (size_t)C * 3200, pool.table.data, at.data, chain::QUERY_KEY_VALUE, last, 32, 8, 80, C, 4096 * 128 / 80, 0, EPS});
+        const int attention = chain.step({q.data, nullptr, c.out.data, c.lse.data, nullptr, keys, values, c.stored.data, nullptr, nullptr, chain::ATTENTION, heads, 32, 8, 80, room, room, c.parts, 1 / sqrtf(80)});
+        const int first = chain.step({c.out.data, nullptr, h.data, nullptr, nullptr, out, nullptr, nullptr, x.data, nullptr, chain::LINEAR, attention, C, 0, 0, 2560, 2560, 0, 0});
+        const int both = chain.step({h.data, pool.norm.data, hidden.data, nullptr, nullptr, gate, gate + (size_t)F * C, nullptr, nullptr, nullptr, chain::SWIGLU, first, F, 0, 0, C, 0, 0, EPS});
+        last = chain.step({hidden.data, nullptr, x.data, nullptr, nullptr, down, nullptr, nullptr, h.data, nullptr, chain::LINEAR, both, C, 0, 0, F, F, 0, 0});
+    }
+    const auto prints = [&] { return std::array{fingerprint(x), fingerprint(h), fingerprint(q), fingerprint(k), fingerprint(v), fingerprint(c.out), fingerprint(hidden), fingerprint(c.k), fingerprint(c.v)}; };
+    fill(x, 1, 0.1f); plain(); const auto want = prints(); const bool numbers = !want[0].nans; bool same = true;
+    for (int i = 0; i < 5; i++) { fill(x, 1, 0.1f); for (auto* b : {&h, &q, &k, &v, &hidden, &c.out}) b->poison(); chain.launch(0); CHECK(cudaDeviceSynchronize()); same &= prints() == want; }
+    printf("token in a chain, room %4d, position %4d, %2d parts, %2d slots  %s%s", room, position, c.parts, chain.slots, same ? "" : "BITS DIFFER ", verdict(same && numbers));
+    if (time) {
+        const float layers = graph_ms([&](cudaStream_t s) { chain.launch(s); }), ms = graph_ms([&](cudaStream_t s) { chain.launch(s); multiply(Form::ring, Rows{x, nullptr, EPS, 1, C, C, 0}, Linear{logits, head, nullptr, V, C, 0}, V / 2, Ahead{}, s, false); });
+        const double bytes = 2. * layer * LAYERS + 2. * V * C + (position + 1) * 320. * Caches::G * LAYERS;
+        printf("  layers %.3f ms, with the head %.3f ms  %5.0f tokens/s  %5.0f GB/s %5.1f %%", layers, ms, 1000 / ms, bytes / ms / 1e6, bytes / ms / 1e4 / COPY);
+    }
+    printf("\n"); fflush(stdout);
+}
+
 int main(int count, char** words) {
     const bool small = count > 1 && !strcmp(words[1], "--small"); Pool pool(small);
     product(Kind::residual, "linear + residual", pool, 1, 101, 264, false); product(Kind::linear, "linear", pool, 16, 64, 1032, false); product(Kind::swiglu, "swiglu", pool, 9, 102, 1000, false); product(Kind::query_key_value, "query, key, value", pool, 5, 960, 520, false);
     attention(pool, 300, 299, false); attention(pool, 256, 0, false); attention(pool, 1000, 517, false);
+    chained_token(pool, 300, 299, false); chained_token(pool, 1000, 0, false); chained_token(pool, 1000, 517, false);
     if (small) return failures;
+    for (auto [room, position] : {std::array<int, 2>{256, 100}, {1024, 511}, {4096, 4095}}) for (int parts : {8, 16}) chained_token(pool, room, position, true, parts);
+    for (int fewer : {1, 2, 4}) chained_token(pool, 1024, 511, true, 16, fewer);
+    if (count > 1 && !strcmp(words[1], "--chain")) return failures;
     for (int M : {1, 8, 16}) {
         product(Kind::query_key_value, "query, key, value", pool, M, 3840, 2560, true); product(Kind::residual, "output", pool, M, 2560, 2560, true); product(Kind::swiglu, "swiglu", pool, M, 13824, 2560, true);
         if (M < 16) product(Kind::residual, "down", pool, M, 2560, 6912, true);

@@ -29,6 +29,8 @@ DEVICE void barrier_wait(uint64_t* b, uint32_t parity) {
                  :: "r"(shared_address(b)), "r"(parity) : "memory");
 }
 DEVICE void barrier_arrive(uint64_t* b) { asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" :: "r"(shared_address(b)) : "memory"); }
+/// Arrives when all that this thread has asked for by cp_async has landed, while it goes on.
+DEVICE void cp_async_arrive(uint64_t* b) { asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" :: "r"(shared_address(b)) : "memory"); }
 /// Arrives on the barrier at the same place in another block of the cluster.
 DEVICE void barrier_arrive_remote(uint64_t* b, uint32_t rank) {
     asm volatile("{\n.reg .b32 r;\nmapa.shared::cluster.u32 r, %0, %1;\nmbarrier.arrive.shared::cluster.b64 _, [r];\n}"

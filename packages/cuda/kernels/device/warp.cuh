@@ -83,6 +83,33 @@ DEVICE void grid_wait() { if constexpr (STARTS_EARLY) asm volatile("griddepcontr
 /// two kernels are under way.
 DEVICE void grid_release() { if constexpr (STARTS_EARLY) asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
 
+// ---- Words that blocks which run at the same time pass each other: 32 bits, and 32 more by which a reader knows that they are there
+
+/// Words are in the device's memory, at multiples of 8 bytes. Nothing else is ordered by them.
+DEVICE void put_word(uint64_t* to, uint32_t value, uint32_t tag) {
+    asm volatile("st.relaxed.gpu.global.b64 [%0], %1;" :: "l"(to), "l"((uint64_t)tag << 32 | value) : "memory");
+}
+/// Waits until the word has this tag.
+DEVICE uint32_t await_word(const uint64_t* at, uint32_t tag) {
+    uint64_t word;
+    do asm volatile("ld.relaxed.gpu.global.b64 %0, [%1];" : "=l"(word) : "l"(at) : "memory"); while (word >> 32 != tag);
+    return (uint32_t)word;
+}
+/// The same for N times two neighbours, at multiples of 16 bytes, all asked for at once; those that are null are left alone.
+template <int N> DEVICE void await_pairs(const uint64_t* const (&at)[N], uint32_t tag, uint2 (&value)[N]) {
+    bool here;
+    do {
+        here = true;
+        #pragma unroll
+        for (int i = 0; i < N; i++) if (at[i]) {
+            uint64_t a, b;
+            asm volatile("ld.relaxed.gpu.global.v2.b64 {%0, %1}, [%2];" : "=l"(a), "=l"(b) : "l"(at[i]) : "memory");
+            value[i] = make_uint2((uint32_t)a, (uint32_t)b);
+            here &= a >> 32 == tag && b >> 32 == tag;
+        }
+    } while (!here);
+}
+
 // ---- Small things
 
 /// 16 bytes that no one reads again and that no kernel writes while this one runs: they leave L1 to what is read often.

@@ -75,7 +75,7 @@ template <class E> DEVICE void stage(uint8_t* rows, const uint8_t* norm, const R
         for (int lanes = 16; lanes; lanes /= 2) sum += __shfl_xor_sync(~0u, sum, lanes);
         if (threadIdx.x % 32 == 0) squares[m][threadIdx.x / 32] = sum;
     }
-    __syncthreads();
+    group_sync(1, THREADS);
     if (!in.norm) return;
     for (int m = 0; m < in.M; m++) {
         float sum = 0;
@@ -90,7 +90,7 @@ template <class E> DEVICE void stage(uint8_t* rows, const uint8_t* norm, const R
             store(at, x);
         }
     }
-    __syncthreads();
+    group_sync(1, THREADS);
 }
 
 /// The sums of a pair of lines with row m, of all warps in order.
@@ -105,7 +105,7 @@ DEVICE float2 joined(const float4* part, int groups, int m, int column) {
 }
 
 /// A layer says how many `pairs` of lines there are, where the `line(pair, 0 or 1)` starts (null for none), what else the result
-/// of a pair and row takes (`beside(m, pair)`, read early), and what becomes of its sums (`finish`).
+/// of a pair and row takes (`beside(m, pair)`, read early), and what becomes of its sums (`finish`); see few-rows-layers.cuh.
 template <class E, class Layer> DEVICE void run(const Rows<E>& in, const Layer& layer) {
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4, groups = in.M > 8 ? 2 : 1;
     const int begin = (int64_t)layer.pairs() * blockIdx.x / gridDim.x, end = (int64_t)layer.pairs() * (blockIdx.x + 1) / gridDim.x;
@@ -166,7 +166,7 @@ template <class E, class Layer> DEVICE void run(const Rows<E>& in, const Layer& 
         float4* part = sums + tile % 2 * WARPS * groups * 32;  // the other half may still be read
         #pragma unroll
         for (int n = 0; n < 2; n++) if (n < groups) part[(warp * groups + n) * 32 + lane] = make_float4(sum[n][0], sum[n][1], sum[n][2], sum[n][3]);
-        __syncthreads();
+        group_sync(1, THREADS);
         if (!finishes) continue;
         const float2 both = joined(part, groups, m, column);
         layer.finish(m, pair, both.x, both.y, beside);

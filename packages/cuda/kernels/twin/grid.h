@@ -42,7 +42,7 @@ struct Block {
     Dim index; int rank = 0, alive = 0, loads = 0;
     std::vector<Warp> warps; std::vector<Warpgroup> groups; Meeting named[16]; Queue doors[64];     // doors: of the barriers in shared memory, by address
 };
-struct Cluster { std::vector<Block*> blocks; Meeting sync; };
+struct Cluster { std::vector<Block*> blocks; Meeting sync; Queue words[256]; };      // words: that blocks pass each other, by address
 /// What still has to be done for `owner`, step by step; `step` says whether that was the last. Products keep their order.
 struct Late { const void* owner; long group; bool in_order; std::function<bool()> step; int steps = 0; };
 

@@ -59,6 +59,14 @@ DEVICE void barrier_wait(uint64_t* b, uint32_t parity) {
     while (twin::barrier_at(own, at).phase == parity) twin::wait(twin::door(own, at), "for a barrier in shared memory");
 }
 DEVICE void barrier_arrive(uint64_t* b) { twin::arrive(twin::block(), shared_address(b), 1, 0); }
+DEVICE void cp_async_arrive(uint64_t* b) {
+    auto& own = twin::block(); const uint32_t at = shared_address(b);
+    own.loads++;
+    twin::late.push_back({nullptr, 0, false, [&own, at, copies = std::exchange(twin::self->copies, {})] {
+        for (const twin::Copy& c : copies) { memcpy(c.to, c.from, c.count); memset(c.to + c.count, 0, c.bytes - c.count); }
+        own.loads--; twin::arrive(own, at, 1, 0); return true;
+    }});
+}
 DEVICE void barrier_arrive_remote(uint64_t* b, uint32_t rank) {
     auto& other = *twin::cluster.blocks[rank];
     if (!other.alive) twin::fail("a block arrives at a barrier of one that has ended");

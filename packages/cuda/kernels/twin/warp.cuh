@@ -120,6 +120,15 @@ template <int N> DEVICE void cp_async_wait() {
 }
 DEVICE void grid_wait() {}
 DEVICE void grid_release() {}
+namespace twin { inline Queue& readers_of(const uint64_t* word) { return cluster.words[(uintptr_t)word / 8 % 256]; } }
+DEVICE void put_word(uint64_t* to, uint32_t value, uint32_t tag) { *to = (uint64_t)tag << 32 | value; twin::wake(twin::readers_of(to)); }
+DEVICE uint32_t await_word(const uint64_t* at, uint32_t tag) {
+    while (*at >> 32 != tag) twin::wait(twin::readers_of(at), "for a word of another block");
+    return (uint32_t)*at;
+}
+template <int N> DEVICE void await_pairs(const uint64_t* const (&at)[N], uint32_t tag, uint2 (&value)[N]) {
+    for (int i = 0; i < N; i++) if (at[i]) value[i] = {await_word(at[i], tag), await_word(at[i] + 1, tag)};
+}
 DEVICE uint4 load_once(const void* from) { uint4 v; memcpy(&v, from, 16); return v; }
 DEVICE uint32_t pack_bf16(float low, float high) { __nv_bfloat162 p = __floats2bfloat162_rn(low, high); uint32_t u; memcpy(&u, &p, 4); return u; }
 DEVICE uint32_t pack_f16(float low, float high) { __half2 p = __floats2half2_rn(low, high); uint32_t u; memcpy(&u, &p, 4); return u; }
