@@ -170,5 +170,3 @@ template <int R> DEVICE void registers_shrink() { asm volatile("setmaxnreg.dec.s
 DEVICE void stmatrix4(const void* row, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
     asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1,%2,%3,%4};" :: "r"(shared_address(row)), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
 }
-/// Asks for `bytes` in a row, a multiple of 16, to come to L2.
-DEVICE void prefetch_l2(const void* from, uint32_t bytes) { asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" :: "l"(from), "r"(bytes) : "memory"); }

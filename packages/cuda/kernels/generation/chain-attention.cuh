@@ -55,9 +55,9 @@ template <class E, int DP> struct Attention {
         const uint32_t tag = exchange.tag(step);
         for (int i = Decode::thread(); i < rows() * (s.D / 4); i += Decode::THREADS) {
             const int r = i / (s.D / 4), channel = i % (s.D / 4) * 4; const auto of_part = Decode::of_warps(d, r, channel); uint64_t* to = part_o(g, part) + i * 4;
-            if (channel == 0) put_word(part_lse(g, part) + r, __float_as_uint(of_part.lse), tag);
             put_word(to, __float_as_uint(of_part.o.x), tag); put_word(to + 1, __float_as_uint(of_part.o.y), tag);
             put_word(to + 2, __float_as_uint(of_part.o.z), tag); put_word(to + 3, __float_as_uint(of_part.o.w), tag);
+            if (channel == 0) put_word(part_lse(g, part) + r, __float_as_uint(of_part.lse), tag);      // last: who has waited for it finds the others there
         }
     }
 

@@ -238,4 +238,3 @@ DEVICE void stmatrix4(const void* row, uint32_t a, uint32_t b, uint32_t c, uint3
     const uint32_t registers[] = {a, b, c, d};
     twin::move_matrices(row, registers, [](auto at, int i, int j, uint16_t* half) { *at(i, j) = *half; });
 }
-DEVICE void prefetch_l2(const void*, uint32_t) {}
