@@ -32,7 +32,7 @@ function matrixOn(device: Device, { O, C, row, after, factor }: Sample): Fp8Matr
   if (after === null) return null;
   const matrix = fp8Matrix(device, row + O + after, C);
   scope(() => {
-    const values = [factor, 1 / factor, 0.5, 2, ...new Array<number>(fp8Columns.count - 4).fill(1)];
+    const values = [1 / factor, 1, factor, 0.5, 2, ...new Array<number>(fp8Columns.count - 5).fill(1)];
     assign(matrix.scaling, tensor(device, fp8Rows.flatMap(() => values), [fp8Rows.length, fp8Columns.count]));
     writeFp8Rows(matrix, upload(device, hostTensor("f32", [row + O + after, C], 99)), 0);
   });

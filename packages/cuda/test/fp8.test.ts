@@ -121,7 +121,7 @@ async function stepsOf(device: Device, layer: Layer, count: number): Promise<Ste
   for (let i = 0; i < count; i++) {
     // By the factors that the step before left.
     if (i > 0) matrices.forEach((matrix, j) => writeFp8(matrix, weights[j]!));
-    const copyScale = (await next.read())[fp8Rows.indexOf("gradient") * fp8Columns.count]!;
+    const copyScale = (await next.read())[fp8Rows.indexOf("gradient") * fp8Columns.count + fp8Columns.scale]!;
     const { activations, weights: f32, copies } = scope(() => keep(passOf(layer, draw, weights, matrices, next, i)));
     fp8Update([next]);
     for (const { scaling } of matrices) fp8Update([scaling]);

@@ -102,7 +102,7 @@ test("the low-precision copy is the rounded parameter after every step", async (
 function usedMatrix(device: Device, O: number, C: number): Fp8Matrix {
   const matrix = fp8Matrix(device, O, C);
   scope(() => {
-    const row = [96, 1 / 96, 0.25, 3, ...new Array<number>(fp8Columns.count - 4).fill(0)];
+    const row = [1 / 96, 1, 96, 0.25, 3, ...new Array<number>(fp8Columns.count - 5).fill(0)];
     assign(matrix.scaling, tensor(device, fp8Rows.flatMap(() => row), [fp8Rows.length, fp8Columns.count]));
   });
   return matrix;

@@ -64,7 +64,7 @@ const fp8Places: fc.Arbitrary<Fp8Place> = fc.record({
 
 function fp8Matrix({ O, C, row, after }: Fp8Place, seed: number): Fp8Host {
   const rows = row + O + after;
-  const values = fp8Rows.flatMap((_, i) => [64, 1 / 64, i, ...new Array<number>(fp8Columns.count - 3).fill(0.5)]);
+  const values = fp8Rows.flatMap((_, i) => [1 / 64, 1, 64, i, ...new Array<number>(fp8Columns.count - 4).fill(0.5)]);
   return [
     { shape: [fp8Rows.length, fp8Columns.count], dtype: "f32", values },
     hostTensor("f8e4m3", [rows, C], seed),

@@ -59,6 +59,6 @@ export async function fp8Blocks(
 /** The row of gradients with a factor for small ones, as after some steps; 1 would lose most of them. */
 function gradientFactor(scaling: t.Tensor): t.Tensor {
   const { amax, count } = t.fp8Columns;
-  const factor = t.tensor(scaling.device, [64, 1 / 64], [1, 2]);
+  const factor = t.tensor(scaling.device, [1 / 64, 1, 64], [1, 3]);
   return t.concat([factor, t.slice(t.slice(scaling, 0, 2, 3), 1, amax, count)], 1);
 }

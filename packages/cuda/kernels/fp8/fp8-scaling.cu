@@ -1,10 +1,10 @@
 // Delayed scaling of fp8 (Micikevicius et al. 2022): where the factors of a linear layer's casts come from. A layer has a
-// row of 19 f32 for each of its three tensors: factor, its inverse, largest magnitude since the last update, and the largest
-// magnitudes of the 16 updates before, the latest first. packages/tensor/src/ops/fp8-scaling.ts says the same in simpler ops.
+// row of 20 f32 for each of its three tensors: what undoes the factor, one that nothing reads, the factor, the largest magnitude since the
+// last update, and those of the 16 updates before, the latest first. packages/tensor/src/ops/fp8/fp8-scaling.ts says the same in simpler ops.
 #include "../common/elements.cuh"
 
 namespace fp8_scaling {
-constexpr int SCALE = 0, INVERSE = 1, AMAX = 2, HISTORY = 3, COLUMNS = 19, ROWS = 3;
+constexpr int INVERSE = 0, SCALE = 2, AMAX = 3, HISTORY = 4, COLUMNS = 20, ROWS = 3;
 
 /// limit / top and its inverse, unless that is not a finite number above 0.
 DEVICE void write_factor(float* row, float limit, float top) {
@@ -31,14 +31,14 @@ extern "C" __global__ void __launch_bounds__(elements::THREADS) fp8_largest(cons
 }
 
 /// The factor of a tensor by its own largest magnitude, 1 where it has none. One thread.
-/// @param row [3]: factor and inverse are written, the largest magnitude is read
+/// @param row [4]: inverse and factor are written, the largest magnitude is read
 extern "C" __global__ void fp8_calibrate(float* row, float limit) {
     using namespace fp8_scaling;
     row[SCALE] = 1; row[INVERSE] = 1;
     write_factor(row, limit, row[AMAX]);
 }
 
-/// Scalings of many layers, [3, 19] each.
+/// Scalings of many layers, [3, 20] each.
 struct Fp8Scalings { float* at[256]; int count; };
 
 /// Moves the largest magnitudes into the history, and takes the factors from that: limit / largest. A block a scaling, a thread a row.

@@ -241,6 +241,8 @@ EXPORT int cublasLtMatmul(Handle* handle, Operation* operation, const float* alp
         p.beta = *beta;
         if (*alpha != 1) return refuse("a product times ", *alpha);
         if (!same(p, choice->problem)) return refuse("an algorithm for another product");
+        // As since version 12.9, which says so only here.
+        if (p.scale_a % 16 || p.scale_b % 16) return NOT_SUPPORTED;
         if (!is_aligned(p, choice->alignment)) return refuse("matrices aligned to less than was told");
         if (workspace_bytes < choice->workspace) return refuse("a workspace of ", workspace_bytes, " bytes, needed are ", choice->workspace);
         enqueue(stream, "cublasLtMatmul", [p, chosen = *choice, workspace] { return run(p, chosen, workspace); });

@@ -45,7 +45,7 @@ export class Fp8Weights implements Disposable {
     });
   }
 
-  /** The scalings, f32 `[3, 19]` each, as a tree. */
+  /** The scalings, f32 `[3, 20]` each, as a tree. */
   get tensors(): unknown {
     return this.blocks.map((matrices) => Object.fromEntries(entriesOf(matrices).map(([name, { scaling }]) => [name, scaling])));
   }

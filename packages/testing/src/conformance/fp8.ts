@@ -15,7 +15,7 @@ export function scaling(seed: number): HostTensor {
   const random = randomSource(seed);
   const rows = t.fp8Rows.map(() => {
     const scale = 2 ** Math.floor(random() * 9 - 4);
-    return [scale, 1 / scale, ...new Array<number>(count - 2).fill(0)];
+    return [1 / scale, 1, scale, ...new Array<number>(count - 3).fill(0)];
   });
   return { shape: [rows.length, count], dtype: "f32", values: rows.flat() };
 }
@@ -189,7 +189,7 @@ function magnitudes(seed: number): HostTensor {
   };
   const values = t.fp8Rows.flatMap(() => {
     const none = random() < 0.2;
-    return [2, 0.5, ...Array.from({ length: count - 2 }, () => (none ? 0 : draw()))];
+    return [0.5, 1, 2, ...Array.from({ length: count - 3 }, () => (none ? 0 : draw()))];
   });
   return { shape: [t.fp8Rows.length, count], dtype: "f32", values: rounded("f32", values) };
 }

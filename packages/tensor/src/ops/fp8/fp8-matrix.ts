@@ -12,7 +12,7 @@ import { checkScaling, factorOf, fp8Margin, fp8Scaling, largestMagnitude, noteMa
 
 /** Weights that products read in fp8: one matrix, or several that read the same input, one below the other. */
 export interface Fp8Matrix {
-  /** Factors and magnitudes of input, weights and gradient, f32 `[3, 19]`; see `fp8Scaling`. */
+  /** Factors and magnitudes of input, weights and gradient, f32 `[3, 20]`; see `fp8Scaling`. */
   readonly scaling: Tensor;
   /** The weights times their factor, f8e4m3 `[O, C]`. */
   readonly rowwise: Tensor;

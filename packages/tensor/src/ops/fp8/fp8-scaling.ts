@@ -26,9 +26,10 @@ export const fp8Rows = ["input", "weight", "gradient"] as const;
 /** A tensor of a linear layer that is cast to fp8. */
 export type Fp8Row = (typeof fp8Rows)[number];
 
-/** Columns of a row: the factor before the cast, its inverse, the largest magnitude since the last update, and the
- *  largest magnitudes of that many updates before, the latest first. */
-export const fp8Columns = { scale: 0, inverse: 1, amax: 2, history: 3, count: 19 } as const;
+/** Columns of a row: what undoes the factor, a number that nothing reads, the factor before the cast, the largest magnitude since
+ *  the last update, and the largest magnitudes of 16 updates before, the latest first. So each inverse lies at a multiple of 16 bytes,
+ *  where libraries of products want it. */
+export const fp8Columns = { inverse: 0, scale: 2, amax: 3, history: 4, count: 20 } as const;
 
 /** Types of the rows, and their largest numbers. Micikevicius et al. 2022: e4m3 for values, e5m2 for gradients. */
 export const fp8Types = {
@@ -40,10 +41,10 @@ export const fp8Types = {
 /** Share of a type's range that the largest magnitude so far is brought to. */
 export const fp8Margin = 0.5;
 
-/** The scaling of a new linear layer: factors of 1 and no history. The caller owns it. @returns f32 `[3, 19]` */
+/** The scaling of a new linear layer: factors of 1 and no history. The caller owns it. @returns f32 `[3, 20]` */
 export function fp8Scaling(device: Device): Tensor {
   const rows = fp8Rows.length;
-  return keep(scope(() => concat([ones(device, [rows, 2]), zeros(device, [rows, fp8Columns.count - 2])], 1)));
+  return keep(scope(() => concat([ones(device, [rows, fp8Columns.amax]), zeros(device, [rows, fp8Columns.count - fp8Columns.amax])], 1)));
 }
 
 /** What a cast gives: the fp8 numbers in f32, and the factor that undoes their scale, `[1, 1]`. */
@@ -91,7 +92,12 @@ export function noteMagnitude(scaling: Tensor, row: Fp8Row, top: Tensor): void {
 export function setFactor(scaling: Tensor, row: Fp8Row, top: Tensor, margin: number): void {
   const at = fp8Rows.indexOf(row);
   const scale = scaleFor(top, fp8Types[row].limit * margin, ones(top.device, [1, 1]));
-  assignSlice(scaling, concat([scale, div(1, scale), slice(slice(scaling, 0, at, at + 1), 1, fp8Columns.amax, fp8Columns.count)], 1), 0, at);
+  assignSlice(scaling, concat([factors(scale), slice(slice(scaling, 0, at, at + 1), 1, fp8Columns.amax, fp8Columns.count)], 1), 0, at);
+}
+
+/** The first columns of rows. @param scale `[rows, 1]` @returns `[rows, 3]` */
+function factors(scale: Tensor): Tensor {
+  return concat([div(1, scale), ones(scale.device, scale.shape), scale], 1);
 }
 
 /** The factor that brings a largest magnitude to the limit of the type; the former one where that is not a finite number
@@ -119,13 +125,13 @@ function updateOne(scaling: Tensor, margin: number): void {
   const top = max(magnitudes, { axis: 1, keepDims: true });
   const limits = tensor(scaling.device, fp8Rows.map((row) => fp8Types[row].limit * margin), [rows, 1]);
   const next = scaleFor(top, limits, slice(scaling, 1, scale, scale + 1));
-  assign(scaling, concat([next, div(1, next), zeros(scaling.device, [rows, history - amax]), magnitudes], 1));
+  assign(scaling, concat([factors(next), zeros(scaling.device, [rows, history - amax]), magnitudes], 1));
 }
 
 /** Moves the largest magnitudes since the last update into the history and takes the factors from it: the limit of the
  *  type times `margin`, over the largest magnitude of the last 16 updates. Weights must then be written by their new factor: by `writeFp8`, or by
  *  AdamW as it updates them. Micikevicius et al. 2022, delayed scaling.
- *  @param scalings f32 `[3, 19]` each  @param margin room left for magnitudes that grow, above 0 and at most 1 */
+ *  @param scalings f32 `[3, 20]` each  @param margin room left for magnitudes that grow, above 0 and at most 1 */
 export function fp8Update(scalings: readonly Tensor[], margin: number = fp8Margin): void {
   if (scalings.length > 0) runUpdate(fp8UpdateOp, scalings, { margin });
 }
