@@ -88,7 +88,7 @@ void check(int rows, int C, bool time) {
         Buffer<float> partial((size_t)parts * C); Results<Fp8::e5m2> r(rows, C, 1000, false, true, true), apart(rows, C, 1000, false, true, true);
         const auto both = [&](int i = 0) { const size_t o = i % sets * n; b.kernel<<<parts, b.threads, shared>>>(d_y + o, x + o, w, want_rstd, residual + o, d_x, partial, r.q(), r.t(), r.amax(), r.scale, rows, C, C, r.stride); };
         const auto norm = [&](int i = 0) { const size_t o = i % sets * n; b.without<<<parts, b.threads>>>(d_y + o, x + o, w, want_rstd, residual + o, d_x, partial, rows, C, 32); };
-        const auto cast = [&](int = 0) { quantise_e5m2<<<tiles(rows) * tiles(C), QUANTISE_THREADS, QUANTISE_SHARED>>>(d_x, apart.q(), apart.t(), apart.amax(), apart.scale, rows, C, C, apart.stride); };
+        const auto cast = [&](int = 0) { quantise_e5m2<<<tiles(rows) * ((C + QUANTISE_WIDTH - 1) / QUANTISE_WIDTH), QUANTISE_THREADS, QUANTISE_SHARED>>>(d_x, apart.q(), apart.t(), apart.amax(), apart.scale, rows, C, C, apart.stride); };
         const auto bits = [&](auto& of) { return std::array<unsigned long long, 5>{fingerprint(d_x).hash, fingerprint(partial).hash, of.hash(of.q_), of.hash(of.t_), of.amax_.read()[0]}; };
         d_x.poison(); partial.poison(); apart.poison(); norm(); cast(); CHECK(cudaGetLastError()); const auto wanted = bits(apart);
         d_x.poison(); partial.poison(); d_w.poison(); const bool close = r.check(want_d, 1.f / 250, both), same = bits(r) == wanted;

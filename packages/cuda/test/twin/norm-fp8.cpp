@@ -28,7 +28,7 @@ void check(const Case& c) {
     twin::launch({c.parts, 1, 1}, 32 * warps, 1, 0, [&] {
         (c.wide ? rms_norm_backward_wide : rms_norm_backward)(sample.upstream(apart), sample.x.data(), sample.w.data(), sample.rstd.data(), sample.beside(apart), apart.d_x.data(), apart.partial.data(), c.rows, c.C, rms_norm::Slab<320>::ROWS); });
     summed(apart);
-    twin::launch({tiles(c.rows) * tiles(c.C), 1, 1}, QUANTISE_THREADS, 1, QUANTISE_SHARED, [&] {
+    twin::launch({tiles(c.rows) * ((c.C + QUANTISE_WIDTH - 1) / QUANTISE_WIDTH), 1, 1}, QUANTISE_THREADS, 1, QUANTISE_SHARED, [&] {
         quantise_e5m2(apart.d_x.data(), cast.rowwise(), cast.transposed(), cast.top(), c.scale == 1 ? nullptr : &cast.scale, c.rows, c.C, cast.pitch, cast.stride); });
     wrong += !(o == apart) + !(first == cast);
     say(std::string("rms_norm_backward_fp8") + (c.wide ? "_wide " : " ") + std::to_string(c.rows) + " x " + std::to_string(c.C) + " in " + std::to_string(c.parts) + sample.wanted() + first.wanted() + (c.special.empty() ? "" : ", special"), wrong, text + ", " + casts);

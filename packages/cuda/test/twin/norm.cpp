@@ -24,7 +24,7 @@ void forward_case(int rows, int C, bool wide, bool with_y, bool with_q, bool wit
     }
     if (with_q) {       // what the backward pass casts again are the same numbers
         Results<Fp8::e4m3> again(rows, C, 40, true, false);
-        twin::launch({tiles(rows) * tiles(C), 1, 1}, QUANTISE_THREADS, 1, QUANTISE_SHARED, [&] { quantise_normed_e4m3(x.data(), rstd.data(), w.data(), again.rowwise(), nullptr, again.top(), &again.scale, rows, C, C, 0); });
+        twin::launch({tiles(rows) * ((C + QUANTISE_WIDTH - 1) / QUANTISE_WIDTH), 1, 1}, QUANTISE_THREADS, 1, QUANTISE_SHARED, [&] { quantise_normed_e4m3(x.data(), rstd.data(), w.data(), again.rowwise(), nullptr, again.top(), &again.scale, rows, C, C, 0); });
         wrong += again.q != r.q || (with_amax && again.amax != r.amax);
     }
     say(std::string("rms_norm_forward") + (wide ? "_wide " : " ") + std::to_string(rows) + " x " + std::to_string(C) + (with_y ? " bf16" : "") + r.wanted() + (has_nan ? ", a NaN" : ""), wrong, text);
