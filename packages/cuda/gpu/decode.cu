@@ -146,7 +146,7 @@ static void attention(Pool& pool, int room, int position, bool time) {
 
 /// The layers, at `C` channels and `F` of the feed-forward part, with the heads of danube-1.8b.
 struct Layers {
-    Pool& pool; int C, F, count, room, position; Caches caches; Buffer<H> x, h, q{2560}, k{640}, v{640}, hidden; Buffer<int> at{1}; size_t size; 
+    Pool& pool; int C, F, count, room, position; Caches caches; Buffer<H> x, h, q{2560}, k{640}, v{640}, hidden; Buffer<int> at{1}; size_t size;
     Layers(Pool& pool, int C, int F, int count, int room, int position) : pool(pool), C(C), F(F), count(count), room(room), position(position), caches(count, room, position), x(C), h(C), hidden(F), size((size_t)C * (3840 + 2560 + 3 * F)) { at.write({position}); fill(x, 1, 0.1f); }
     /// Weights of a layer: query, key, value, output, gate, up, down.
     const H* weights(int l) const { return pool.w + l * size % (pool.w.size - size) / 16 * 16; }
